@@ -1,0 +1,1 @@
+"""Judgement: pure functions and tables that decide, and never act."""

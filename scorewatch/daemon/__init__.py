@@ -1,0 +1,1 @@
+"""The daemon: one loop, its effects, and the wiring of every part."""

@@ -1,0 +1,1 @@
+"""The warm pool: worker processes on this machine, each a command of its own."""

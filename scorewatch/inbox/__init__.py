@@ -1,0 +1,1 @@
+"""The inbox: discovery, readiness and claims."""

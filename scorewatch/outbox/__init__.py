@@ -1,0 +1,1 @@
+"""The outbox: committed outputs, the summary, the errors."""

@@ -1,0 +1,1 @@
+"""What the user chose: the configuration file, checked and explained."""

@@ -1,0 +1,1 @@
+"""What scores files: a script, or a model that needs none."""

@@ -1,0 +1,1 @@
+"""What writes rows: one module a format."""
