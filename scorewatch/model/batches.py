@@ -51,6 +51,7 @@ class MiniBatch:
     attempt: int = 0  #: attempts begun
     dispatch: int = 0
     interruptions: int = 0  #: in a row, by the death of the daemon or by the environment
+    cut: int = 0  #: where a split divides `files`; 0: in the middle
 
     @property
     def is_half(self) -> bool:

@@ -73,6 +73,7 @@ class Remains:
     claim: tuple[Observation, ...] | None  #: files in the claim directory; None: there is none
     output: bool  #: its output is visible, and its manifest names the same files
     receipt: Receipt | None = None  #: from that manifest
+    failure: Failure | None = None  #: why it was set aside, from the row
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,7 @@ class WorkerDied:
     worker_id: int
     exit_code: int  #: negative: killed by that signal
     log_tail: str = ""
+    because: str = ""  #: why the executor itself ended it, where it did (it sent garbage)
     out_of_memory: bool = False  #: the kernel's OOM killer took it, as far as that can be known
 
 

@@ -29,8 +29,9 @@ class BatchMoved:
     attempt: int
     dispatch: int
     interruptions: int = 0
-    tries: int = 1
-    files: tuple[Observation, ...] | None = None  #: set where members or their identity changed
+    tries: int = 1  #: with SPLIT: of each half
+    files: tuple[Observation, ...] | None = None  #: set where members, their order or their identity changed
+    cut: int = 0  #: with SPLIT: where `files` is divided; 0: in the middle
     worker_id: int | None = None
     receipt: Receipt | None = None  #: with COMMITTED
     failure: Failure | None = None  #: with QUARANTINED, SPLIT, and back to SEALED after a failed attempt

@@ -1,0 +1,79 @@
+"""What a start does with each batch that an earlier daemon left, as records and actions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from scorewatch.core import retry
+from scorewatch.core.floor import divide
+from scorewatch.core.recovery import Finding, Owed
+from scorewatch.model.batches import BatchState as S
+from scorewatch.model.decisions import DropClaim, Release, SetAside, SyncClaim
+from scorewatch.model.outcomes import Failure, FailureKind
+
+if TYPE_CHECKING:
+    from scorewatch.core.draft import Draft
+    from scorewatch.core.floor import Floor, Instant
+    from scorewatch.model.events import Remains
+    from scorewatch.model.policy import RetryLimits
+
+_UNKNOWN = Failure(kind=FailureKind.INTERRUPTED, message="the reason was lost with the ledger")
+_INTERRUPTED = Failure(kind=FailureKind.INTERRUPTED, message="scorewatch or the machine died while it was scored")
+
+
+def take_over(
+    finding: Finding, remains: Remains, floor: Floor, limits: RetryLimits, draft: Draft, now: Instant
+) -> None:
+    """Do what is owed for one batch."""
+    batch, state = finding.batch, finding.state
+    match finding.owed:
+        case Owed.NOTHING:
+            return
+        case Owed.SEAL:
+            floor.seal(batch, draft)
+        case Owed.VOID:
+            draft.act(DropClaim(batch_id=batch.batch_id))
+            if state is not S.CLAIMED:
+                floor.void(floor.adopt(batch, state), draft, now)
+        case Owed.WAIT | Owed.RETURNED | Owed.INTERRUPTED:
+            _back_in_line(finding, remains, floor, limits, draft, now)
+        case Owed.COMMIT:
+            if state is S.CLAIMED:
+                floor.seal(batch, draft)
+                state = S.SEALED
+            floor.committed(floor.adopt(batch, state), remains.receipt, draft, now)
+        case Owed.RELEASE:
+            floor.owe(floor.adopt(batch, state), Release(batch=batch), draft)
+        case Owed.SET_ASIDE:
+            failure = remains.failure or _UNKNOWN
+            floor.owe(floor.adopt(batch, state), SetAside(batch=batch, failure=failure), draft)
+        case Owed.DIVIDE:
+            floor.owe(floor.adopt(batch, state), divide(batch), draft)
+
+
+def _back_in_line(
+    finding: Finding, remains: Remains, floor: Floor, limits: RetryLimits, draft: Draft, now: Instant
+) -> None:
+    """SEALED again; what ran when the daemon died has one more interruption, and no blame."""
+    batch = finding.batch
+    draft.act(SyncClaim(batch=batch))
+    if finding.owed is Owed.WAIT:
+        floor.adopt(batch, S.SEALED)
+        if remains.row is not None and batch.files != remains.row.files:
+            life = floor.lives[batch.batch_id]
+            floor.queue.pop()
+            floor.again(life, None, retry.TryAgain(pause_s=0.0, costs_attempt=True), draft, now)
+        return
+    life = floor.adopt(batch, S.RUNNING)
+    if finding.owed is Owed.RETURNED:
+        floor.give_back(life, draft, now)
+        return
+    life.batch = replace(batch, interruptions=batch.interruptions + 1)
+    match retry.judge(life.batch, _INTERRUPTED, limits):
+        case retry.TryAgain():
+            floor.again(life, _INTERRUPTED, retry.TryAgain(pause_s=0.0, costs_attempt=False), draft, now)
+        case retry.SplitInHalves(tries=tries):
+            floor.split(life, _INTERRUPTED, tries, draft, now)
+        case retry.SetAside():
+            floor.set_aside(life, _INTERRUPTED, draft, now)
