@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, field_valida
 
 from scorewatch.settings import values
 from scorewatch.settings.deployment import Deployment  # noqa: TC001 - pydantic reads the annotation when it runs
-from scorewatch.settings.section import Section, key
+from scorewatch.settings.section import Section, key, seconds
 
 if TYPE_CHECKING:
     from pydantic_core.core_schema import ValidationInfo
@@ -43,16 +43,14 @@ class Inbox(Section):
         "says that it is whole; the only way to know that where uploads break off.",
     )
     marker_suffix: values.MarkerEnding = key(".done", "The ending of a marker's name.")
-    settle_seconds: values.Seconds = key(
+    settle_seconds: float = seconds(
         0.0,
         "How long a file must have been left alone. None is needed where the kernel can say who is writing (a local "
         "file system); where it can't, at least 2.0 is used.",
-        unit="seconds",
     )
-    incomplete_seconds: values.Seconds = key(
+    incomplete_seconds: float = seconds(
         3600.0,
         "A file that is still not whole after this long is skipped, and listed: nothing waits for ever.",
-        unit="seconds",
         gt=0,
     )
     max_file_bytes: values.Size = key(
@@ -64,10 +62,9 @@ class Inbox(Section):
     keep_done_days: int = key(
         30, "How long scored files are kept in `done/`. 0: for ever.", unit="days", ge=0, le=36_500
     )  # fmt: skip
-    rescan_seconds: values.Seconds = key(
+    rescan_seconds: float = seconds(
         30.0,
         "The whole folder is read this often even if no event came: events can be lost, the folder can't lie.",
-        unit="seconds",
         ge=0.1,
     )
     after: Literal["archive", "delete", "keep"] = key(
@@ -90,10 +87,9 @@ class Batch(Section):
         "", "At most so many bytes for one `run()`; a single larger file is a batch of its own. By default no limit.",
         unit="bytes", example='"64 MB"',
     )  # fmt: skip
-    max_wait_seconds: values.Seconds = key(
+    max_wait_seconds: float = seconds(
         1.0,
         "A batch that isn't full is scored this long after its first file came; later files never extend it.",
-        unit="seconds",
     )
 
 
@@ -109,13 +105,12 @@ class Workers(Section):
         "`CUDA_VISIBLE_DEVICES` of each worker in turn, in PCI order. By default workers see what scorewatch sees.",
         example='["0", "GPU-3f2a8c1e"]',
     )
-    init_timeout: values.Seconds = key(
-        600.0, "How long `init()` may take; large models load slowly.", unit="seconds", gt=0, le=LONGEST_TIMEOUT_S
+    init_timeout: float = seconds(
+        600.0, "How long `init()` may take; large models load slowly.", gt=0, le=LONGEST_TIMEOUT_S
     )
-    grace_seconds: values.Seconds = key(
+    grace_seconds: float = seconds(
         60.0,
         "How long running batches may go on after SIGTERM. Keep it below the unit's `TimeoutStopSec`.",
-        unit="seconds",
         le=LONGEST_TIMEOUT_S,
     )
 
@@ -127,8 +122,8 @@ class RetrySettings(Section):
         3, "How often a batch is tried again after its first try. After a split each half has one try.",
         unit="retries", ge=0, le=1000,
     )  # fmt: skip
-    timeout: values.Seconds = key(
-        30.0, "How long one `run()` may take.", unit="seconds", gt=0, le=LONGEST_TIMEOUT_S
+    timeout: float = seconds(
+        30.0, "How long one `run()` may take.", gt=0, le=LONGEST_TIMEOUT_S
     )  # fmt: skip
     bisect: bool = key(
         True,  # noqa: FBT003 - the default's value

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+LONGEST_S = 2_000_000  # 23 days: what one poll() can wait, in milliseconds, in 31 bits
+
 
 def key(default: Any, reason: str, *, unit: str = "", example: str = "", **limits: Any) -> Any:  # noqa: ANN401 - as Field
     """Declare a key.
@@ -21,9 +23,15 @@ def key(default: Any, reason: str, *, unit: str = "", example: str = "", **limit
     return Field(default, description=reason, json_schema_extra=dict(notes), **limits)
 
 
+def seconds(default: float, reason: str, **limits: float) -> Any:  # noqa: ANN401 - as Field
+    """Declare a key that is a time in seconds, at least 0 unless its own limits say otherwise."""
+    bounds: dict[str, Any] = {"ge": 0, "le": LONGEST_S, **limits}
+    return key(default, reason, unit="seconds", **bounds)
+
+
 class Section(BaseModel):
     """One table of the file; nothing is converted silently, and nothing unknown is let through."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, validate_default=True, protected_namespaces=(), populate_by_name=False
+        extra="forbid", frozen=True, strict=True, validate_default=True, protected_namespaces=(), allow_inf_nan=False
     )

@@ -12,14 +12,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pydantic_core.core_schema import ValidationInfo
 
-LONGEST_S = 2_000_000.0  # 23 days: what one poll() can wait, in milliseconds, in 31 bits
 MOST_FILES = 1_000_000
 MOST_BYTES = 2**62  # SQLite's and the kernel's sizes are signed 64-bit numbers
 
@@ -185,7 +184,6 @@ Location = Annotated[Path, BeforeValidator(_required_path), WithJsonSchema(_TEXT
 OptionalLocation = Annotated[Path | None, BeforeValidator(absolute), WithJsonSchema(_TEXT)]
 Interpreter = Annotated[Path, BeforeValidator(interpreter), WithJsonSchema(_TEXT)]
 Size = Annotated[int | None, BeforeValidator(size_in_bytes), WithJsonSchema(_SIZE_SCHEMA)]
-Seconds = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(texts), WithJsonSchema(_TEXTS_SCHEMA)]
 DeploymentName = Annotated[str, BeforeValidator(deployment_name)]
 OutputName = Annotated[str, BeforeValidator(output_name)]
