@@ -19,7 +19,7 @@ class Breaker:
         self.limits = limits
         self._failed: set[str] = set()  # different root batches that failed since the last success
         self._window: deque[tuple[int, bool]] = deque()
-        self._pauses = 0
+        self.pauses = 0  # since it opened
         self.reason = ""
         self.until: float | None = None  # None: closed; else when the next probe may start
         self.probing: str | None = None  # the batch that is the probe now
@@ -63,15 +63,15 @@ class Breaker:
         self.until = None
         self.probing = None
         self.reason = ""
-        self._pauses = 0
+        self.pauses = 0
 
     def may_probe(self, now: float) -> bool:
         """Whether one batch may be tried now although the breaker is open."""
         return self.until is not None and self.probing is None and now >= self.until
 
     def _wait(self, why: str, now: float) -> None:
-        pause = min(self.limits.longest_pause_s, self.limits.first_pause_s * 2 ** min(self._pauses, 30))
-        self._pauses += 1
+        pause = min(self.limits.longest_pause_s, self.limits.first_pause_s * 2 ** min(self.pauses, 30))
+        self.pauses += 1
         self.until = now + pause
         self.probing = None
         self.reason = why

@@ -34,6 +34,7 @@ class Order:
     given_at: float  #: on the monotonic clock, as all times here
     started_at: float | None = None
     ran_at: float | None = None
+    asked_back: bool = False
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from scorewatch.model.batches import BatchState as S
 from scorewatch.model.batches import MiniBatch, SealReason
 from scorewatch.model.decisions import Divide, Publish, Release, SetAside, SyncClaim
 from scorewatch.model.ids import halves
+from scorewatch.model.outcomes import BLAMES_NO_FILE
 from scorewatch.model.records import BatchMoved, BatchSealed
 
 if TYPE_CHECKING:
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
     from scorewatch.model.policy import RetryLimits
 
 Owed = Publish | Release | SetAside | Divide
-
-
-@dataclass(frozen=True, slots=True)
-class Instant:
-    """Now, on two clocks."""
-
-    mono: float  #: seconds, for durations and deadlines
-    wall: float  #: seconds since 1970, UTC, for what people read
 
 
 @dataclass(slots=True)
@@ -46,6 +39,7 @@ class Life:
     worker_id: int = 0
     owed: Owed | None = None  #: what the disk was asked to do and has not done yet
     again_at: float | None = None  #: when to ask again, where that failed
+    trouble: str = ""  #: why it failed
     successes_seen: int = 0  #: of the whole deployment, when the environment last failed this batch
 
 
@@ -87,24 +81,24 @@ class Floor:
                 return life
         return None
 
-    def hand_out(self, life: Life, worker_id: int, draft: Draft, now: Instant) -> None:
+    def hand_out(self, life: Life, worker_id: int, draft: Draft) -> None:
         """The attempt is counted before run() starts."""
         life.batch = replace(life.batch, attempt=life.batch.attempt + 1, dispatch=life.batch.dispatch + 1)
         life.worker_id = worker_id
-        self._write(life, S.RUNNING, draft, now)
+        self._write(life, S.RUNNING, draft)
         if self.queue and self.queue[0] == life.batch.batch_id:
             self.queue.popleft()
 
-    def give_back(self, life: Life, draft: Draft, now: Instant) -> None:
+    def give_back(self, life: Life, draft: Draft) -> None:
         """It was not started, or nobody is to pay: as if it had not been handed out."""
-        self.again(life, None, retry.TryAgain(pause_s=0.0, costs_attempt=False), draft, now)
+        self.again(life, None, retry.TryAgain(pause_s=0.0, costs_attempt=False), draft)
 
-    def again(self, life: Life, failure: Failure | None, verdict: retry.TryAgain, draft: Draft, now: Instant) -> None:
+    def again(self, life: Life, failure: Failure | None, verdict: retry.TryAgain, draft: Draft) -> None:
         """Back to SEALED."""
         if not verdict.costs_attempt:
             life.batch = replace(life.batch, attempt=max(0, life.batch.attempt - 1))
-        life.not_before = now.mono + verdict.pause_s
-        self._write(life, S.SEALED, draft, now, failure=failure, files=life.batch.files)
+        life.not_before = draft.now.mono + verdict.pause_s
+        self._write(life, S.SEALED, draft, failure=failure, files=life.batch.files)
         self.queue.append(life.batch.batch_id)
 
     # ------------------------------------------------------------ to its end
@@ -113,9 +107,9 @@ class Floor:
         life.state = move(life.batch.batch_id, life.state, S.SCORED)
         self._owe(life, publish, draft)
 
-    def committed(self, life: Life, receipt: Receipt | None, draft: Draft, now: Instant) -> None:
+    def committed(self, life: Life, receipt: Receipt | None, draft: Draft) -> None:
         """Its output is visible and durable: have its inputs moved out of the claim."""
-        self._write(life, S.COMMITTED, draft, now, receipt=receipt)
+        self._write(life, S.COMMITTED, draft, receipt=receipt)
         self._owe(life, Release(batch=life.batch), draft)
         self.successes += 1
         given = len(life.batch.files)
@@ -123,21 +117,21 @@ class Floor:
         self.done_files += succeeded
         self.failed_files += given - succeeded
 
-    def set_aside(self, life: Life, failure: Failure, draft: Draft, now: Instant) -> None:
+    def set_aside(self, life: Life, failure: Failure, draft: Draft) -> None:
         """To quarantine."""
-        self._write(life, S.QUARANTINED, draft, now, failure=failure)
+        self._write(life, S.QUARANTINED, draft, failure=failure)
         self._owe(life, SetAside(batch=life.batch, failure=failure), draft)
         self.failed_files += len(life.batch.files)
 
-    def split(self, life: Life, failure: Failure, tries: int, draft: Draft, now: Instant) -> None:
+    def split(self, life: Life, failure: Failure, tries: int, draft: Draft) -> None:
         """Into halves; `batch.cut` says where, for a crash in between."""
         life.batch = replace(life.batch, tries=tries)
-        self._write(life, S.SPLIT, draft, now, failure=failure, files=life.batch.files)
+        self._write(life, S.SPLIT, draft, failure=failure, files=life.batch.files)
         self._owe(life, divide(life.batch), draft)
 
-    def released(self, life: Life, draft: Draft, now: Instant) -> None:
+    def released(self, life: Life, draft: Draft) -> None:
         """Nothing is owed any more."""
-        self._write(life, S.RELEASED, draft, now)
+        self._write(life, S.RELEASED, draft)
         del self.lives[life.batch.batch_id]
 
     def divided(
@@ -145,23 +139,23 @@ class Floor:
         life: Life,
         parts: tuple[tuple[str, tuple[Observation, ...]], ...],
         draft: Draft,
-        now: Instant,
     ) -> None:
         """The halves stand; they are batches like any other from here on."""
         for half_id, files in parts:
             if files:
-                self.seal(half(life.batch, half_id, files, now.wall), draft)
-        self.released(life, draft, now)
+                self.seal(half(life.batch, half_id, files, draft.now.wall), draft)
+        self.released(life, draft)
 
-    def void(self, life: Life, draft: Draft, now: Instant) -> None:
+    def void(self, life: Life, draft: Draft) -> None:
         """It holds nothing."""
-        self._write(life, S.VOID, draft, now)
+        self._write(life, S.VOID, draft)
         del self.lives[life.batch.batch_id]
 
     # ------------------------------------------------------------ what the disk could not do
-    def put_off(self, life: Life, until: float) -> None:
+    def put_off(self, life: Life, why: str, until: float) -> None:
         """Ask the disk again at that time."""
         life.again_at = until
+        life.trouble = why
 
     def ask_again(self, draft: Draft, now: float) -> None:
         """Repeat what is owed and due; doing it twice is harmless."""
@@ -173,6 +167,7 @@ class Floor:
     def _owe(self, life: Life, action: Owed, draft: Draft) -> None:
         life.owed = action
         life.again_at = None
+        life.trouble = ""
         draft.act(action)
 
     def owe(self, life: Life, action: Owed, draft: Draft) -> None:
@@ -182,23 +177,22 @@ class Floor:
     def _write(
         self,
         life: Life,
-        now_state: S,
+        state: S,
         draft: Draft,
-        now: Instant,
         *,
         receipt: Receipt | None = None,
         failure: Failure | None = None,
         files: tuple[Observation, ...] | None = None,
     ) -> None:
         batch = life.batch
-        if now_state is not life.state:
-            life.state = move(batch.batch_id, life.state, now_state)
+        if state is not life.state:
+            life.state = move(batch.batch_id, life.state, state)
         draft.record(
             BatchMoved(
                 batch_id=batch.batch_id,
                 was=life.written,
-                now=now_state,
-                at=now.wall,
+                now=state,
+                at=draft.now.wall,
                 attempt=batch.attempt,
                 dispatch=batch.dispatch,
                 interruptions=batch.interruptions,
@@ -210,7 +204,7 @@ class Floor:
                 failure=failure,
             )
         )
-        life.written = now_state
+        life.written = state
 
 
 def divide(batch: MiniBatch) -> Divide:
@@ -234,7 +228,7 @@ def half(parent: MiniBatch, half_id: str, files: tuple[Observation, ...], wall: 
 
 def verdict_on(life: Life, failure: Failure, limits: RetryLimits, successes: int) -> retry.Verdict:
     """Judge a failed attempt; what nobody is to blame for counts only where other batches fared better."""
-    if failure.kind in retry.BLAMES_NO_FILE and successes > life.successes_seen:
+    if failure.kind in BLAMES_NO_FILE and successes > life.successes_seen:
         life.successes_seen = successes
         life.batch = replace(life.batch, interruptions=life.batch.interruptions + 1)
     return retry.judge(life.batch, failure, limits)

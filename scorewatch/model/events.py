@@ -139,13 +139,15 @@ class FolderTroubled:
 
     role: Role
     message: str
+    cause: str = ""  #: who looked: "" the inbox's own thread; "room", "identity": housekeeping; "ledger"
 
 
 @dataclass(frozen=True, slots=True)
 class FolderFine:
-    """A folder is there, the right one, and has room."""
+    """What `cause` had against a folder is over."""
 
     role: Role
+    cause: str = ""
 
 
 # ---------------------------------------------------------------- the workers

@@ -59,6 +59,7 @@ class Policy:
     error_threshold: int = -1  #: more failed files than this since start end the service; -1: never
     grace_s: float = 60.0  #: for running batches when asked to stop
     once: bool = False
+    once_patience_s: float = 3.0  #: how long --once waits for files that are still being written
     claims_ahead: int = 8  #: open claims for each worker
     pinned_schema: tuple[tuple[str, str], ...] = ()  #: (column, type): [output.schema]
     generation: int = 1  #: counts reloads that change [deployment] or [workers]
