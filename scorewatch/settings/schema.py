@@ -31,11 +31,12 @@ class Inbox(Section):
     """Where files arrive, and when they count as whole."""
 
     path: values.Location = key(..., "The folder that is watched.", example='"inbox"')
-    include: values.Texts = key(["*"], "Only names that match one of these patterns are taken.")
+    include: values.Texts = key(["*"], "Only names that match one of these patterns are taken (`*`, `?`, `[a-z]`).")
     exclude: values.Texts = key(
-        [], "Names that match one of these are left alone, besides the temporary names that always are.",
+        [],
+        "Names that match one of these are left alone, besides the temporary names that always are.",
         example='["*.log"]',
-    )  # fmt: skip
+    )
     recursive: bool = key(True, "Whether files in sub-folders are taken too.")  # noqa: FBT003 - the default's value
     ready_when: Literal["quiet", "marker"] = key(
         "quiet",
@@ -60,8 +61,12 @@ class Inbox(Section):
         example='"2 GB"',
     )
     keep_done_days: int = key(
-        30, "How long scored files are kept in `done/`. 0: for ever.", unit="days", ge=0, le=36_500
-    )  # fmt: skip
+        30,
+        "How long scored files are kept in `done/`: a month to look something up. 0: for ever.",
+        unit="days",
+        ge=0,
+        le=36_500,
+    )
     rescan_seconds: float = seconds(
         30.0,
         "The whole folder is read this often even if no event came: events can be lost, the folder can't lie.",
@@ -81,12 +86,14 @@ class Batch(Section):
     """When a mini-batch is full."""
 
     mini_batch_size: int = key(
-        10, "At most so many files for one `run()`.", unit="files", ge=1, le=values.MOST_FILES
-    )  # fmt: skip
+        10, "At most so many files for one `run()`; 10 is Azure's default.", unit="files", ge=1, le=values.MOST_FILES
+    )
     max_bytes: values.Size = key(
-        "", "At most so many bytes for one `run()`; a single larger file is a batch of its own. By default no limit.",
-        unit="bytes", example='"64 MB"',
-    )  # fmt: skip
+        "",
+        "At most so many bytes for one `run()`; a single larger file is a batch of its own. By default no limit.",
+        unit="bytes",
+        example='"64 MB"',
+    )
     max_wait_seconds: float = seconds(
         1.0,
         "A batch that isn't full is scored this long after its first file came; later files never extend it.",
@@ -97,7 +104,11 @@ class Workers(Section):
     """Who scores."""
 
     max_concurrency_per_instance: int = key(
-        2, "How many worker processes are kept, each with the model loaded.", unit="workers", ge=1, le=1024
+        2,
+        "How many worker processes are kept, each with the model loaded and memory of its own: 2 suit a small box.",
+        unit="workers",
+        ge=1,
+        le=1024,
     )
     executor: Literal["local"] = key("local", "Where workers run: as processes of this machine.")
     devices: values.Texts = key(
@@ -119,12 +130,19 @@ class RetrySettings(Section):
     """What happens to a batch that fails."""
 
     max_retries: int = key(
-        3, "How often a batch is tried again after its first try. After a split each half has one try.",
-        unit="retries", ge=0, le=1000,
-    )  # fmt: skip
+        3,
+        "How often a batch is tried again after its first try; 3 is Azure's default. After a split each "
+        "half has one try.",
+        unit="retries",
+        ge=0,
+        le=1000,
+    )
     timeout: float = seconds(
-        30.0, "How long one `run()` may take.", gt=0, le=LONGEST_TIMEOUT_S
-    )  # fmt: skip
+        30.0,
+        "How long one `run()` may take before its worker is killed; 30 is Azure's default.",
+        gt=0,
+        le=LONGEST_TIMEOUT_S,
+    )
     bisect: bool = key(
         True,  # noqa: FBT003 - the default's value
         "Whether a batch whose tries are used up is halved until the guilty file is alone, so that one bad file "
@@ -145,10 +163,17 @@ class Output(Section):
         "parquet", "`azure` is what Azure writes, to the byte: no header, spaces between the columns."
     )
     output_file_name: values.OutputName = key(
-        "", "The name of a batch's file of predictions. By default `predictions.` and the format's ending.",
+        "",
+        "The name of a batch's file of predictions. By default `predictions.` and the format's ending.",
         example='"predictions.parquet"',
-    )  # fmt: skip
-    keep_days: int = key(0, "How long outputs are kept. 0: for ever.", unit="days", ge=0, le=36_500)
+    )
+    keep_days: int = key(
+        0,
+        "How long outputs are kept. 0: for ever, since only their reader knows when they are read.",
+        unit="days",
+        ge=0,
+        le=36_500,
+    )
     per_file: bool = key(
         False,  # noqa: FBT003 - the default's value
         "Whether `run()` is called with one file at a time inside the batch, so that each row names its file, and an "
@@ -172,9 +197,12 @@ class Errors(Section):
     """When to give up."""
 
     error_threshold: int = key(
-        -1, "More failed files than this since start end the service with exit code 4. -1: never.",
-        unit="files", ge=-1, le=2**62,
-    )  # fmt: skip
+        -1,
+        "More failed files than this since start end the service with exit code 4. -1: never.",
+        unit="files",
+        ge=-1,
+        le=10**12,
+    )
     breaker_batches: int = key(
         10,
         "When so many batches in a row failed, with no success between them, nothing more is claimed for a while: a "

@@ -171,8 +171,10 @@ def column_types(value: Mapping[str, str]) -> Mapping[str, str]:
         if not column:
             raise ValueError("holds a column without a name")
         if not _SIMPLE_TYPE.fullmatch(kind) and not _TYPE_WITH_ARGUMENTS.fullmatch(kind):
-            raise ValueError(f"gives the column {column!r} the type {kind!r}; types are, for example: "
-                             "double, int64, string, bool, date32, timestamp[us]")  # fmt: skip
+            raise ValueError(
+                f"gives the column {column!r} the type {kind!r}; types are, for example: "
+                "double, int64, string, bool, date32, timestamp[us]"
+            )
     return value
 
 
