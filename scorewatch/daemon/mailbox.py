@@ -1,0 +1,68 @@
+"""Where threads leave news for the loop: a queue and a bell, nothing else.
+
+Any thread may post; only the loop collects. The bell is an eventfd, so the loop can wait for it and for the
+workers in one call.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from scorewatch.model.events import Event
+
+if TYPE_CHECKING:
+    from scorewatch.model.decisions import Action
+    from scorewatch.model.errors import ScorewatchError
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Records are durable: these actions may start, in the loop's thread."""
+
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The service can't go on; the next start will take over."""
+
+    error: ScorewatchError
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRequested:
+    """Read the configuration again."""
+
+
+Letter: TypeAlias = Event | Recorded | Broken | ReloadRequested
+
+
+class Mailbox:
+    """News for the loop, in the order in which it came."""
+
+    def __init__(self) -> None:
+        self._letters: deque[Letter] = deque()
+        self.bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def post(self, letter: Letter) -> None:
+        """Leave a letter and ring; safe in a signal handler."""
+        self._letters.append(letter)
+        os.eventfd_write(self.bell, 1)
+
+    def collect(self) -> list[Letter]:
+        """Every letter that is there."""
+        try:
+            os.eventfd_read(self.bell)
+        except BlockingIOError:
+            return []
+        letters = []
+        while self._letters:
+            letters.append(self._letters.popleft())
+        return letters
+
+    def close(self) -> None:
+        """Give the bell back."""
+        os.close(self.bell)
