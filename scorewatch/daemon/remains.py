@@ -1,0 +1,88 @@
+"""Reads what an earlier daemon left: the ledger's open rows, the claims that stand, the outputs that are visible."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from scorewatch.model.batches import BatchState as S
+from scorewatch.model.batches import MiniBatch, SealReason
+from scorewatch.model.errors import ExitCode, ScorewatchError
+from scorewatch.model.events import Remains
+from scorewatch.outbox.manifest import files_match, identities, receipt_from
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from scorewatch.model.files import Observation
+    from scorewatch.model.outcomes import Failure, Receipt
+    from scorewatch.model.ports import Outbox
+
+
+class _Ledger(Protocol):
+    def open_batches(self) -> Sequence[tuple[MiniBatch, S]]: ...
+
+    def failure_of(self, batch_id: str) -> Failure | None: ...
+
+
+class _Claims(Protocol):
+    def remains(self, sealed: Collection[str] | None = None) -> Mapping[str, tuple[Observation, ...]]: ...
+
+
+_MAY_HAVE_OUTPUT = frozenset({S.CLAIMED, S.SEALED, S.RUNNING, S.COMMITTED})
+
+
+def read_remains(ledger: _Ledger, claims: _Claims, outbox: Outbox, *, clean_stop: bool) -> tuple[Remains, ...]:
+    """Every batch that something may be owed to, oldest first.
+
+    Raises:
+        ScorewatchError: exit code 6, an output stands under a batch's name that was made of other files.
+    """
+    rows = {batch.batch_id: (batch, state) for batch, state in ledger.open_batches()}
+    standing = claims.remains(rows.keys())
+    found = []
+    for batch_id in sorted(rows.keys() | standing.keys()):
+        row, state = rows.get(batch_id, (None, S.CLAIMED))
+        claim = standing.get(batch_id)
+        receipt = _output(outbox, batch_id, row, claim) if state in _MAY_HAVE_OUTPUT else None
+        found.append(
+            Remains(
+                batch_id=batch_id,
+                row=row,
+                state=state,
+                clean_stop=clean_stop,
+                claim=claim,
+                output=receipt is not None,
+                receipt=receipt,
+                failure=ledger.failure_of(batch_id) if state is S.QUARANTINED else None,
+            )
+        )
+    return tuple(found)
+
+
+def _output(
+    outbox: Outbox, batch_id: str, row: MiniBatch | None, claim: tuple[Observation, ...] | None
+) -> Receipt | None:
+    """The receipt in the manifest of a batch's visible output; None: there is no output."""
+    manifest = outbox.manifest(batch_id)
+    if manifest is None:
+        return None
+    batch = row or _unsealed(batch_id, claim or ())
+    if not files_match(manifest, batch) and not _made_of_present(manifest, claim or ()):
+        raise ScorewatchError(
+            f"an output stands under the name of batch {batch_id} that was not made of its files",
+            where=batch_id,
+            hint="nothing was overwritten; move it away if it isn't yours, and start the service again",
+            exit_code=ExitCode.FOLDER_UNUSABLE,
+        )
+    return receipt_from(manifest)
+
+
+def _made_of_present(manifest: Mapping[str, object], claim: tuple[Observation, ...]) -> bool:
+    """Whether the output was made of what the claim holds, though the row is older (a file had changed)."""
+    return bool(claim) and identities(manifest) == sorted((f.relpath, f.size, f.mtime_ns) for f in claim)
+
+
+def _unsealed(batch_id: str, files: tuple[Observation, ...]) -> MiniBatch:
+    return MiniBatch(
+        batch_id=batch_id, files=files, total_bytes=0, sealed_because=SealReason.FLUSH, sealed_at=0.0, tries=1
+    )
