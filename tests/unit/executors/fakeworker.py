@@ -5,6 +5,7 @@ Run as `python fakeworker.py FD`. `gated` waits until a file `gate` lies beside 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ changed = threading.Condition()
 orders: deque[dict] = deque()
 answers: list[dict] = []
 stopped = False
+deaf_on_purpose = False
 init: dict = {}
 
 
@@ -49,7 +51,8 @@ def hear() -> None:
                     for order in [each for each in orders if each["batch_id"] == message["batch_id"]]:
                         orders.remove(order)
                         say("returned", order)
-    os._exit(1)
+    if not deaf_on_purpose:
+        os._exit(1)
 
 
 def done(order: dict, **other: object) -> None:
@@ -125,6 +128,11 @@ def floods(_: dict) -> None:
         line.sendall(b"x" * 65536)
 
 
+def babbles(_: dict) -> None:
+    say("bonjour")
+    time.sleep(60)
+
+
 def lies(order: dict) -> None:
     say("ran", order)
     done(order, staging="/etc")
@@ -132,15 +140,43 @@ def lies(order: dict) -> None:
 
 
 def closes(_: dict) -> None:
+    global deaf_on_purpose  # noqa: PLW0603 - a script of one purpose
+    deaf_on_purpose = True
+    line.shutdown(socket.SHUT_RDWR)  # closing alone does nothing while the other thread reads
     os.closerange(0, 1000)
     while True:
         time.sleep(60)
 
 
-def deaf(_: dict) -> None:
+def turns_deaf(order: dict) -> None:
+    global deaf_on_purpose  # noqa: PLW0603 - a script of one purpose
+    deaf_on_purpose = True
     line.shutdown(socket.SHUT_RD)
-    say("hello?")  # never decoded: the daemon is to notice without it
+    say("ran", order)
     time.sleep(60)
+
+
+def segfaults(_: dict) -> None:
+    ctypes.string_at(0)
+
+
+def tells(order: dict) -> None:
+    for key in ("staging", "scratch", "worker_id", "slot"):
+        print(key, init[key])
+    for key in ("OMP_NUM_THREADS", "GREETING", "CUDA_VISIBLE_DEVICES", "NOTIFY_SOCKET"):
+        print(key, os.environ.get(key))
+    print("fds", *("line" if fd == line.fileno() else fd for fd in range(1000) if _is_open(fd)))
+    print("leads its group", os.getpgid(0) == os.getpid())
+    print("stdin", repr(sys.stdin.read()))
+    plain(order)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
 
 
 def prints(order: dict) -> None:
