@@ -1,4 +1,4 @@
-"""What a script finds around it, as in Azure: environment, sys.argv, folders, logs; in a process that outlives nobody."""
+"""What a script finds around it, as in Azure: environment, sys.argv, folders, logs; that outlives nobody."""
 
 from __future__ import annotations
 

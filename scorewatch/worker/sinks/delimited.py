@@ -43,7 +43,7 @@ class CsvSink:
         table = table_of(rows)
         columns = {name: [_value(v) for v in values_of(column)] for name, column in table.columns.items()}
         if FILE in columns:
-            columns[FILE] = [_harmless(v) for v in columns[FILE]]
+            columns[FILE] = [harmless(v) for v in columns[FILE]]
         return Taken(columns, table.count, table.note)
 
     def lacks(self, taken: Taken, schema: Schema) -> Schema:
@@ -76,7 +76,7 @@ class CsvSink:
         with open(path, "x", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
-            writer.writerows(zip(*(map(_cell, values) for values in columns.values())))
+            writer.writerows(zip(*(map(cell_of, values) for values in columns.values())))
 
 
 def _value(value: Any) -> Any:
@@ -84,11 +84,13 @@ def _value(value: Any) -> Any:
     return None if is_missing(value) else value
 
 
-def _cell(value: Any) -> Any:
+def cell_of(value: Any) -> Any:
+    """The value as csv.writer takes it: None is an empty cell."""
     return value if value is None or isinstance(value, (str, int, float)) else text_of(value)
 
 
-def _harmless(value: Any) -> Any:
+def harmless(value: Any) -> Any:
+    """The cell with a quote before it, where a spreadsheet would take it for a formula."""
     return "'" + value if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
