@@ -9,7 +9,7 @@ _SERVICE = {
     "service_started": ("info", "The process came up and read its configuration."),
     "service_ready": ("info", "Recovery is over and a worker is ready: files are taken from now on."),
     "recovered": ("info", "What an earlier run left was found and taken up again; `states` counts the batches."),
-    "stopping": ("info", "Somebody asked the service to end; `now` if at once, without the grace time."),
+    "stopping": ("info", "Somebody asked the service to end; `at_once`: without the grace time."),
     "exiting": ("info", "The service ends by itself; nothing is owed that the next start would not do."),
     "failing": ("error", "The service ends because it can't go on; `message` says why, `code` is its exit code."),
     "reloaded": ("info", "The configuration was read again; the lists say which keys hold from when on."),
