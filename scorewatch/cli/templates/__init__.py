@@ -16,23 +16,32 @@ def write_template(directory: Path) -> Path:
     Raises:
         ScorewatchError: where a file or folder of the starter stands there already; nothing is written then.
     """
-    for part in sorted(STARTER.iterdir()):
+    write_tree(STARTER, directory)
+    return directory / "scorewatch.toml"
+
+
+def write_tree(source: Path, directory: Path) -> None:
+    """Copy a tree that came with the package into a directory, which may exist; never over anything.
+
+    Raises:
+        ScorewatchError: where something of the tree's top stands there already, or can't be written.
+    """
+    for part in sorted(source.iterdir()):
         if os.path.lexists(directory / part.name):
             raise ScorewatchError(
                 "stands there already, and nothing is overwritten",
                 where=directory / part.name,
-                hint="name another directory: `scorewatch init DIR` makes it",
+                hint="name another directory, it will be made",
             )
     try:
-        for source in sorted(STARTER.rglob("*")):
-            _write(source, directory / source.relative_to(STARTER))
+        for path in sorted(source.rglob("*")):
+            _write(path, directory / path.relative_to(source))
     except OSError as error:
         raise ScorewatchError(
-            f"the starter can't be written: {error.strerror or error}",
-            where=directory,
+            f"can't be written: {error.strerror or error}",
+            where=error.filename or directory,
             hint="name a directory that you may write to",
         ) from error
-    return directory / "scorewatch.toml"
 
 
 def _write(source: Path, target: Path) -> None:
