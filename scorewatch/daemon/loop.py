@@ -77,7 +77,7 @@ class Loop:
 
     def run(self, effects: Effects, pulse: Pulse) -> None:
         """Turn until `exit` or `broken` is set."""
-        self._handle(ClockTicked(), effects)
+        self.handle(ClockTicked(), effects)
         while self.exit is None and self.broken is None:
             self._poll.poll(self._nap_ms(pulse))
             heard = False
@@ -85,10 +85,10 @@ class Loop:
                 self._open(letter, effects)
                 heard = True
             for event in self._executor.news():
-                self._handle(event, effects)
+                self.handle(event, effects)
                 heard = True
             if not heard:
-                self._handle(ClockTicked(), effects)
+                self.handle(ClockTicked(), effects)
             pulse.beat(now())
 
     def _nap_ms(self, pulse: Pulse) -> int:
@@ -108,11 +108,12 @@ class Loop:
                 self.broken = error
             case ReloadRequested():
                 for event in self._reload():
-                    self._handle(event, effects)
+                    self.handle(event, effects)
             case _:
-                self._handle(letter, effects)
+                self.handle(letter, effects)
 
-    def _handle(self, event: Event, effects: Effects) -> None:
+    def handle(self, event: Event, effects: Effects) -> None:
+        """One event: decided about, overheard, carried out."""
         moment = now()
         decision = self._scheduler.handle(event, moment)
         for listener in self._listeners:

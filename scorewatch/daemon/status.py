@@ -51,7 +51,7 @@ class StatusFile:
             "deployment": deployment,
             "started_at": _iso(started_at),
         }
-        self._written_at = float("-inf")
+        self._written_at = 0.0
         self._stale = True
 
     def touch(self) -> None:

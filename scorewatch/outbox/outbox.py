@@ -15,7 +15,7 @@ from scorewatch.outbox.journal import ERRORS, SUMMARY, Journal
 from scorewatch.outbox.publish import BATCHES, Publisher, read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
 
@@ -62,6 +62,10 @@ class Outbox:
     def sync(self) -> None:
         """Make everything published so far durable."""
         self._publisher.sync()
+
+    def doubt(self, batch_ids: Iterable[str]) -> None:
+        """These outputs are visible, but may not be durable: an earlier daemon may have died between the two."""
+        self._publisher.doubt(batch_ids)
 
     def manifest(self, batch_id: str) -> Mapping[str, Any] | None:
         """The manifest of a visible output, or None; a visible one is durable after the next `sync`."""

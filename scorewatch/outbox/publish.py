@@ -19,7 +19,7 @@ from scorewatch.outbox.manifest import identities
 from scorewatch.outbox.staging import STAGING, remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 BATCHES = "batches"
@@ -47,6 +47,11 @@ class Publisher:
         self._unsynced: set[str] = set()  # paths relative to the outbox
         self._days: set[str] = set()  # those whose own names were synced, or will be
         self._mask = umask()
+
+    def doubt(self, batch_ids: Iterable[str]) -> None:
+        """Have the days of these outputs made durable by the next `sync`, though nothing is published there."""
+        for batch_id in batch_ids:
+            self._unsynced |= {BATCHES, f"{BATCHES}/sealed_date={ids.sealed_date(batch_id)}"}
 
     # ------------------------------------------------------------ publishing
     def publish(self, batch_id: str, staging: str, manifest: Mapping[str, Any]) -> None:
