@@ -14,7 +14,7 @@ from scorewatch.model.outcomes import Failure, FailureKind
 
 if TYPE_CHECKING:
     from scorewatch.core.draft import Draft
-    from scorewatch.core.floor import Floor, Instant
+    from scorewatch.core.floor import Floor
     from scorewatch.model.events import Remains
     from scorewatch.model.policy import RetryLimits
 
@@ -22,27 +22,23 @@ _UNKNOWN = Failure(kind=FailureKind.INTERRUPTED, message="the reason was lost wi
 _INTERRUPTED = Failure(kind=FailureKind.INTERRUPTED, message="scorewatch or the machine died while it was scored")
 
 
-def take_over(
-    finding: Finding, remains: Remains, floor: Floor, limits: RetryLimits, draft: Draft, now: Instant
-) -> None:
-    """Do what is owed for one batch."""
+def take_over(finding: Finding, remains: Remains, floor: Floor, limits: RetryLimits, draft: Draft) -> None:
+    """Do what is owed for one batch that no worker needs to see again, or put it back in line."""
     batch, state = finding.batch, finding.state
     match finding.owed:
-        case Owed.NOTHING:
-            return
         case Owed.SEAL:
             floor.seal(batch, draft)
         case Owed.VOID:
             draft.act(DropClaim(batch_id=batch.batch_id))
             if state is not S.CLAIMED:
-                floor.void(floor.adopt(batch, state), draft, now)
+                floor.void(floor.adopt(batch, state), draft)
         case Owed.WAIT | Owed.RETURNED | Owed.INTERRUPTED:
-            _back_in_line(finding, remains, floor, limits, draft, now)
+            _back_in_line(finding, remains, floor, limits, draft)
         case Owed.COMMIT:
             if state is S.CLAIMED:
                 floor.seal(batch, draft)
                 state = S.SEALED
-            floor.committed(floor.adopt(batch, state), remains.receipt, draft, now)
+            floor.committed(floor.adopt(batch, state), remains.receipt, draft)
         case Owed.RELEASE:
             floor.owe(floor.adopt(batch, state), Release(batch=batch), draft)
         case Owed.SET_ASIDE:
@@ -52,9 +48,7 @@ def take_over(
             floor.owe(floor.adopt(batch, state), divide(batch), draft)
 
 
-def _back_in_line(
-    finding: Finding, remains: Remains, floor: Floor, limits: RetryLimits, draft: Draft, now: Instant
-) -> None:
+def _back_in_line(finding: Finding, remains: Remains, floor: Floor, limits: RetryLimits, draft: Draft) -> None:
     """SEALED again; what ran when the daemon died has one more interruption, and no blame."""
     batch = finding.batch
     draft.act(SyncClaim(batch=batch))
@@ -63,17 +57,17 @@ def _back_in_line(
         if remains.row is not None and batch.files != remains.row.files:
             life = floor.lives[batch.batch_id]
             floor.queue.pop()
-            floor.again(life, None, retry.TryAgain(pause_s=0.0, costs_attempt=True), draft, now)
+            floor.again(life, None, retry.TryAgain(pause_s=0.0, costs_attempt=True), draft)
         return
     life = floor.adopt(batch, S.RUNNING)
     if finding.owed is Owed.RETURNED:
-        floor.give_back(life, draft, now)
+        floor.give_back(life, draft)
         return
     life.batch = replace(batch, interruptions=batch.interruptions + 1)
     match retry.judge(life.batch, _INTERRUPTED, limits):
         case retry.TryAgain():
-            floor.again(life, _INTERRUPTED, retry.TryAgain(pause_s=0.0, costs_attempt=False), draft, now)
+            floor.again(life, _INTERRUPTED, retry.TryAgain(pause_s=0.0, costs_attempt=False), draft)
         case retry.SplitInHalves(tries=tries):
-            floor.split(life, _INTERRUPTED, tries, draft, now)
+            floor.split(life, _INTERRUPTED, tries, draft)
         case retry.SetAside():
-            floor.set_aside(life, _INTERRUPTED, draft, now)
+            floor.set_aside(life, _INTERRUPTED, draft)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scorewatch.model.decisions import NOTHING, Action, Decision
@@ -10,10 +11,19 @@ if TYPE_CHECKING:
     from scorewatch.model.records import Record
 
 
-class Draft:
-    """Collects records and actions while one event is dealt with."""
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """Now, on two clocks."""
 
-    def __init__(self) -> None:
+    mono: float  #: seconds, for durations and deadlines
+    wall: float  #: seconds since 1970, UTC, for what people read
+
+
+class Draft:
+    """Collects records and actions while one event is dealt with, at one instant."""
+
+    def __init__(self, now: Instant) -> None:
+        self.now = now
         self._records: list[Record] = []
         self._actions: list[Action] = []
 

@@ -49,16 +49,15 @@ def judge(remains: Sequence[Remains], tries: int, now: float) -> list[Finding]:
     return [_judge_one(each, states, tries, now) for each in remains]
 
 
+_BY_STATE = {S.COMMITTED: Owed.RELEASE, S.SPLIT: Owed.DIVIDE, S.QUARANTINED: Owed.SET_ASIDE}
+
+
 def _judge_one(each: Remains, states: Mapping[str, S], tries: int, now: float) -> Finding:
     if each.row is None:
         return _judge_unsealed(each, states, tries, now)
     batch, state = each.row, each.state
-    if state is S.COMMITTED:
-        return Finding(Owed.RELEASE, batch, state)
-    if state is S.SPLIT:
-        return Finding(Owed.DIVIDE, batch, state)
-    if state is S.QUARANTINED:
-        return Finding(Owed.SET_ASIDE, batch, state)
+    if state in _BY_STATE:
+        return Finding(_BY_STATE[state], batch, state)
     if each.output:
         return Finding(Owed.COMMIT, batch, state)
     present = _still_there(batch, each)
