@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
@@ -30,9 +31,13 @@ from scorewatch.model.events import (
 from scorewatch.model.files import Observation
 from scorewatch.model.outcomes import FailureKind
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 FAKE = Path(__file__).parents[1] / "unit" / "executors" / "fakeworker.py"
 ANSWERS = (BatchScored, BatchFailed, OrderReturned)
 PATIENCE_S = 20
+Make: TypeAlias = "Callable[..., World]"
 
 
 def batch_of(*names: str, number: int = 1, dispatch: int = 1) -> MiniBatch:
@@ -184,7 +189,7 @@ class RealWorld(ProcessWorld):
 
 
 @pytest.fixture(params=[InlineWorld, FakeWorld, RealWorld])
-def make(request, tmp_path):
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     worlds = []
 
     def _make(**options: str) -> World:
@@ -197,26 +202,26 @@ def make(request, tmp_path):
 
 
 @pytest.fixture
-def world(make):
+def world(make: Make) -> World:
     return make()
 
 
-def test_every_executor_of_the_registry_is_there():
+def test_every_executor_of_the_registry_is_there() -> None:
     assert {executor_class(name).__name__ for name in EXECUTORS} == {"LocalExecutor", "InlineExecutor"}
 
 
-def test_an_unknown_executor_is_named_in_a_sentence():
-    with pytest.raises(ScorewatchError, match="no executor named 'slurm'.*inline.*local"):
+def test_an_unknown_executor_is_named_in_a_sentence() -> None:
+    with pytest.raises(ScorewatchError, match=r"no executor named 'slurm'.*inline.*local"):
         executor_class("slurm")
 
 
-def test_a_worker_becomes_ready_once(world):
+def test_a_worker_becomes_ready_once(world: World) -> None:
     world.started()
     assert [type(event) for event in world.said] == [WorkerReady]
     assert world.said[0].pid > 0
 
 
-def test_a_batch_is_started_runs_and_is_scored_with_its_receipt(world):
+def test_a_batch_is_started_runs_and_is_scored_with_its_receipt(world: World) -> None:
     world.started()
     batch = world.order(batch_of("plain", "two", "three"))
     scored = world.until(BatchScored)
@@ -228,7 +233,7 @@ def test_a_batch_is_started_runs_and_is_scored_with_its_receipt(world):
     ]
 
 
-def test_a_script_that_raises_costs_the_batch_and_not_the_worker(world):
+def test_a_script_that_raises_costs_the_batch_and_not_the_worker(world: World) -> None:
     world.started()
     bad = world.order(batch_of("raises"))
     failure = world.until(BatchFailed).failure
@@ -241,7 +246,7 @@ def test_a_script_that_raises_costs_the_batch_and_not_the_worker(world):
     assert world.about(good) == ["BatchStarted", "BatchRan", "BatchScored"]
 
 
-def test_two_batches_at_one_worker_are_scored_in_their_order(world):
+def test_two_batches_at_one_worker_are_scored_in_their_order(world: World) -> None:
     world.started()
     first, second = world.order(batch_of("plain")), world.order(batch_of("plain", number=2))
     world.until_answered(first, second)
@@ -250,7 +255,7 @@ def test_two_batches_at_one_worker_are_scored_in_their_order(world):
 
 
 @pytest.mark.parametrize("who", [7, 1])
-def test_an_order_to_nobody_comes_back(world, who):
+def test_an_order_to_nobody_comes_back(world: World, who: int) -> None:
     world.started()
     world.executor.kill(1)
     world.until(WorkerDied)
@@ -259,7 +264,7 @@ def test_an_order_to_nobody_comes_back(world, who):
     assert world.about(batch) == ["OrderReturned"]
 
 
-def test_an_order_that_has_not_started_can_be_taken_back(world):
+def test_an_order_that_has_not_started_can_be_taken_back(world: World) -> None:
     world.started()
     held, waiting = world.order(batch_of(world.busy)), world.order(batch_of("plain", number=2))
     world.executor.withdraw(Withdraw(worker_id=1, batch_id=waiting.batch_id, dispatch=1))
@@ -270,7 +275,7 @@ def test_an_order_that_has_not_started_can_be_taken_back(world):
     assert world.about(waiting) == ["OrderReturned"]
 
 
-def test_what_is_answered_already_is_not_returned_as_well(world):
+def test_what_is_answered_already_is_not_returned_as_well(world: World) -> None:
     world.started()
     batch = world.order(batch_of("plain"))
     world.until(BatchScored)
@@ -280,7 +285,7 @@ def test_what_is_answered_already_is_not_returned_as_well(world):
     assert world.about(batch) == ["BatchStarted", "BatchRan", "BatchScored"]
 
 
-def test_a_stopped_worker_ends_by_itself_and_returns_what_comes_later(world):
+def test_a_stopped_worker_ends_by_itself_and_returns_what_comes_later(world: World) -> None:
     world.started()
     world.executor.stop(1)
     late = world.order(batch_of("plain"))
@@ -289,7 +294,7 @@ def test_a_stopped_worker_ends_by_itself_and_returns_what_comes_later(world):
     assert world.deaths() == {1: 1}
 
 
-def test_a_stopped_worker_returns_what_waits_at_it_or_takes_it_along(world):
+def test_a_stopped_worker_returns_what_waits_at_it_or_takes_it_along(world: World) -> None:
     world.started()
     held, waiting = world.order(batch_of(world.busy)), world.order(batch_of("plain", number=2))
     world.executor.stop(1)
@@ -300,7 +305,7 @@ def test_a_stopped_worker_returns_what_waits_at_it_or_takes_it_along(world):
     assert world.about(held)[-1:] != ["BatchStarted"]
 
 
-def test_a_killed_worker_takes_its_orders_along_in_one_death(world):
+def test_a_killed_worker_takes_its_orders_along_in_one_death(world: World) -> None:
     world.started()
     held, waiting = world.order(batch_of(world.busy)), world.order(batch_of("plain", number=2))
     world.executor.kill(1)
@@ -312,7 +317,7 @@ def test_a_killed_worker_takes_its_orders_along_in_one_death(world):
     assert world.deaths() == {1: 1}
 
 
-def test_one_workers_death_leaves_the_others_alone(world):
+def test_one_workers_death_leaves_the_others_alone(world: World) -> None:
     world.started(1)
     world.started(2)
     world.order(batch_of(world.busy), worker_id=1)
@@ -324,7 +329,7 @@ def test_one_workers_death_leaves_the_others_alone(world):
     assert world.deaths() == {1: 1}
 
 
-def test_an_init_that_fails_is_told_with_its_reason_and_then_the_death(make):
+def test_an_init_that_fails_is_told_with_its_reason_and_then_the_death(make: Make) -> None:
     world = make(init="fails")
     world.start()
     world.until(WorkerDied)
@@ -333,14 +338,14 @@ def test_an_init_that_fails_is_told_with_its_reason_and_then_the_death(make):
     assert world.said[0].failure.traceback.startswith("Traceback")
 
 
-def test_orders_to_strangers_are_no_error(world):
+def test_orders_to_strangers_are_no_error(world: World) -> None:
     world.executor.kill(3)
     world.executor.stop(3)
     world.executor.answer(AnswerSchema(worker_id=3, batch_id="x", dispatch=1, columns=()))
     assert list(world.executor.news()) == []
 
 
-def test_news_never_waits(world):
+def test_news_never_waits(world: World) -> None:
     world.start()
     world.until(WorkerReady)
     world.order(batch_of(world.busy))
@@ -351,7 +356,7 @@ def test_news_never_waits(world):
     assert time.monotonic() - began < 1
 
 
-def test_after_close_nothing_is_said_or_kept(world):
+def test_after_close_nothing_is_said_or_kept(world: World) -> None:
     world.started()
     world.order(batch_of(world.busy))
     world.executor.close()
@@ -361,7 +366,7 @@ def test_after_close_nothing_is_said_or_kept(world):
     assert list(world.executor.sources()) == []
 
 
-def test_many_orders_each_get_one_answer_in_whatever_way_it_ends(world):
+def test_many_orders_each_get_one_answer_in_whatever_way_it_ends(world: World) -> None:
     names = ["plain", "raises", "plain", "plain"]
     for worker_id in (1, 2, 3):
         world.started(worker_id)

@@ -10,6 +10,7 @@ import sys
 import time
 from operator import attrgetter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
@@ -31,8 +32,12 @@ from scorewatch.model.events import (
 from scorewatch.model.files import Observation
 from scorewatch.model.outcomes import FailureKind
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 FAKE = Path(__file__).parents[1] / "unit" / "executors" / "fakeworker.py"
 PATIENCE_S = 20
+Make: TypeAlias = "Callable[..., Pool]"
 
 
 class Pool:
@@ -90,7 +95,7 @@ class Pool:
 
 
 @pytest.fixture
-def make(tmp_path):
+def make(tmp_path: Path) -> Iterator[Make]:
     pools = []
 
     def _make(**options: object) -> Pool:
@@ -103,7 +108,7 @@ def make(tmp_path):
 
 
 @pytest.fixture
-def pool(make):
+def pool(make: Make) -> Pool:
     return make()
 
 
@@ -121,7 +126,7 @@ def gone(pid: int, within_s: float = 2.0) -> bool:
 
 
 # ---------------------------------------------------------------- deaths
-def test_a_busy_worker_that_is_killed_from_outside_is_one_death(pool):
+def test_a_busy_worker_that_is_killed_from_outside_is_one_death(pool: Pool) -> None:
     pid = pool.started()
     pool.order("spins")
     pool.until(BatchStarted)
@@ -131,7 +136,7 @@ def test_a_busy_worker_that_is_killed_from_outside_is_one_death(pool):
     assert pool.kinds() == ["WorkerReady", "BatchStarted", "WorkerDied"]
 
 
-def test_a_kill_after_the_kernel_took_somebody_for_memory_says_so(pool, monkeypatch):
+def test_a_kill_after_the_kernel_took_somebody_for_memory_says_so(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     kills = iter([3, 4])
     monkeypatch.setattr("scorewatch.executors.local.proc.oom_kills", lambda: next(kills))
     pid = pool.started()
@@ -139,7 +144,7 @@ def test_a_kill_after_the_kernel_took_somebody_for_memory_says_so(pool, monkeypa
     assert pool.until(WorkerDied).out_of_memory is True
 
 
-def test_our_own_kill_is_never_taken_for_a_lack_of_memory(pool, monkeypatch):
+def test_our_own_kill_is_never_taken_for_a_lack_of_memory(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     kills = iter(range(9))
     monkeypatch.setattr("scorewatch.executors.local.proc.oom_kills", lambda: next(kills))
     pool.started()
@@ -149,7 +154,7 @@ def test_our_own_kill_is_never_taken_for_a_lack_of_memory(pool, monkeypatch):
 
 
 @pytest.mark.parametrize(("how", "exit_code"), [("exits", 0), ("segfaults", -11), ("killed", -9)])
-def test_whatever_the_exit_code_a_death_in_run_is_a_death(pool, how, exit_code):
+def test_whatever_the_exit_code_a_death_in_run_is_a_death(pool: Pool, how: str, exit_code: int) -> None:
     pool.started()
     pool.order(how)
     died = pool.until(WorkerDied)
@@ -157,20 +162,20 @@ def test_whatever_the_exit_code_a_death_in_run_is_a_death(pool, how, exit_code):
     assert pool.kinds() == ["WorkerReady", "BatchStarted", "WorkerDied"]
 
 
-def test_last_words_come_before_the_death(pool):
+def test_last_words_come_before_the_death(pool: Pool) -> None:
     pool.started()
     pool.order("last_words")
     pool.until(WorkerDied)
     assert pool.kinds() == ["WorkerReady", "BatchStarted", "BatchRan", "BatchScored", "WorkerDied"]
 
 
-def test_what_it_printed_last_is_kept_though_it_was_killed(pool):
+def test_what_it_printed_last_is_kept_though_it_was_killed(pool: Pool) -> None:
     pool.started()
     pool.order("killed")
     assert "[stdout]\nlast words\n" in pool.until(WorkerDied).log_tail
 
 
-def test_a_child_that_the_script_left_behind_is_gone_with_its_worker(pool):
+def test_a_child_that_the_script_left_behind_is_gone_with_its_worker(pool: Pool) -> None:
     pool.started()
     pool.order("forks")
     died = pool.until(WorkerDied)
@@ -178,7 +183,7 @@ def test_a_child_that_the_script_left_behind_is_gone_with_its_worker(pool):
     assert gone(int(died.log_tail.split("child ")[1].split()[0]))
 
 
-def test_scratch_is_the_working_directory_and_goes_with_the_worker(pool, tmp_path):
+def test_scratch_is_the_working_directory_and_goes_with_the_worker(pool: Pool, tmp_path: Path) -> None:
     pool.started()
     scratch = tmp_path / "state" / "workers" / "e1-1"
     assert scratch.stat().st_mode & 0o777 == 0o700
@@ -189,7 +194,7 @@ def test_scratch_is_the_working_directory_and_goes_with_the_worker(pool, tmp_pat
     assert list(scratch.parent.iterdir()) == []
 
 
-def test_scratch_of_earlier_daemons_is_cleared_and_ours_is_kept(pool, tmp_path):
+def test_scratch_of_earlier_daemons_is_cleared_and_ours_is_kept(pool: Pool, tmp_path: Path) -> None:
     old = tmp_path / "state" / "workers" / "e0-7"
     (old / "sub").mkdir(parents=True)
     pool.started()
@@ -198,7 +203,7 @@ def test_scratch_of_earlier_daemons_is_cleared_and_ours_is_kept(pool, tmp_path):
     assert not old.exists()
 
 
-def test_stop_and_cont_of_a_worker_costs_nothing(pool):
+def test_stop_and_cont_of_a_worker_costs_nothing(pool: Pool) -> None:
     pid = pool.started()
     os.kill(pid, signal.SIGSTOP)
     batch = pool.order("plain")
@@ -207,7 +212,7 @@ def test_stop_and_cont_of_a_worker_costs_nothing(pool):
     assert pool.until(BatchScored).receipt.batch_id == batch.batch_id
 
 
-def test_a_stopped_process_can_be_killed(pool):
+def test_a_stopped_process_can_be_killed(pool: Pool) -> None:
     pid = pool.started()
     os.kill(pid, signal.SIGSTOP)
     pool.executor.kill(1)
@@ -225,7 +230,7 @@ def test_a_stopped_process_can_be_killed(pool):
         ("babbles", "the worker sent garbage: nobody says"),
     ],
 )
-def test_a_worker_that_breaks_the_protocol_is_killed_and_the_reason_told(pool, how, because):
+def test_a_worker_that_breaks_the_protocol_is_killed_and_the_reason_told(pool: Pool, how: str, because: str) -> None:
     pool.started()
     pool.order(how)
     died = pool.until(WorkerDied)
@@ -235,14 +240,14 @@ def test_a_worker_that_breaks_the_protocol_is_killed_and_the_reason_told(pool, h
     assert not {"BatchScored", "BatchFailed"} & set(pool.kinds())
 
 
-def test_what_was_said_before_the_garbage_counts(pool):
+def test_what_was_said_before_the_garbage_counts(pool: Pool) -> None:
     pool.started()
     pool.order("garbage_after_words")
     pool.until(WorkerDied)
     assert pool.kinds() == ["WorkerReady", "BatchStarted", "BatchRan", "WorkerDied"]
 
 
-def test_a_worker_that_hears_nothing_any_more_is_noticed_at_the_next_order(pool):
+def test_a_worker_that_hears_nothing_any_more_is_noticed_at_the_next_order(pool: Pool) -> None:
     pool.started()
     pool.order("turns_deaf")
     pool.until(BatchStarted)
@@ -251,7 +256,7 @@ def test_a_worker_that_hears_nothing_any_more_is_noticed_at_the_next_order(pool)
     assert "closed its line" in pool.until(WorkerDied).because
 
 
-def test_one_that_floods_leaves_the_others_their_share(make):
+def test_one_that_floods_leaves_the_others_their_share(make: Make) -> None:
     pool = make()
     pool.started(1)
     pool.started(2)
@@ -267,7 +272,7 @@ def test_one_that_floods_leaves_the_others_their_share(make):
     assert longest < 1.0
 
 
-def test_a_worker_that_stops_reading_is_killed_once_too_much_waits(pool):
+def test_a_worker_that_stops_reading_is_killed_once_too_much_waits(pool: Pool) -> None:
     pid = pool.started()
     os.kill(pid, signal.SIGSTOP)
     for _ in range(12):
@@ -277,7 +282,7 @@ def test_a_worker_that_stops_reading_is_killed_once_too_much_waits(pool):
     assert 8_000_000 < int(died.because.split("left ")[1].split()[0]) < 10_000_000
 
 
-def test_a_big_order_is_sent_as_the_socket_takes_it(pool):
+def test_a_big_order_is_sent_as_the_socket_takes_it(pool: Pool) -> None:
     pid = pool.started()
     os.kill(pid, signal.SIGSTOP)
     first = pool.order("plain", *(f"{number:01000d}" for number in range(3000)))
@@ -288,7 +293,7 @@ def test_a_big_order_is_sent_as_the_socket_takes_it(pool):
     assert select.select(pool.executor.sources(), [], [], 0.05) == ([], [], [])  # nothing is left to be woken for
 
 
-def test_an_order_that_no_message_can_hold_fails_with_the_setting_to_change(pool):
+def test_an_order_that_no_message_can_hold_fails_with_the_setting_to_change(pool: Pool) -> None:
     pool.started()
     pool.order(*(f"{number:01000d}" for number in range(5000)))
     failure = pool.until(BatchFailed).failure
@@ -307,7 +312,9 @@ def test_an_order_that_no_message_can_hold_fails_with_the_setting_to_change(pool
         ({"environment": {"A": "b\0c"}}, "null byte"),
     ],
 )
-def test_a_worker_that_cant_be_started_is_told_as_a_failed_init_and_a_death(make, plan, words, tmp_path):
+def test_a_worker_that_cant_be_started_is_told_as_a_failed_init_and_a_death(
+    make: Make, plan: dict[str, Any], words: str, tmp_path: Path
+) -> None:
     pool = make(plan=plan)
     pool.executor.start(StartWorker(worker_id=1, slot=0, generation=1))
     pool.until(WorkerDied, exit_code=127)
@@ -319,7 +326,7 @@ def test_a_worker_that_cant_be_started_is_told_as_a_failed_init_and_a_death(make
     assert list((tmp_path / "state" / "workers").iterdir()) == []
 
 
-def test_out_of_descriptors_is_told_and_over_when_there_are_some(pool):
+def test_out_of_descriptors_is_told_and_over_when_there_are_some(pool: Pool) -> None:
     import resource  # noqa: PLC0415 - only here
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -335,26 +342,26 @@ def test_out_of_descriptors_is_told_and_over_when_there_are_some(pool):
     assert "Too many open files" in pool.until(WorkerInitFailed, worker_id=0).failure.message
     for room in range(9):
         pool.until(WorkerDied, worker_id=room)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     pool.started(100)
     pool.executor.kill(100)
     pool.until(WorkerDied, worker_id=100)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_nothing_is_kept_of_workers_that_are_gone(pool):
+def test_nothing_is_kept_of_workers_that_are_gone(pool: Pool) -> None:
     before = None
     for worker_id in range(1, 6):
         pool.started(worker_id)
         pool.executor.kill(worker_id)
         pool.until(WorkerDied, worker_id=worker_id)
-        now = sorted(os.listdir("/proc/self/fd"))
-        assert before in {None, tuple(now)}
-        before = tuple(now)
+        now = len(list(Path("/proc/self/fd").iterdir()))
+        assert before in {None, now}
+        before = now
     assert list(pool.executor.workers()) == []
 
 
-def test_a_reload_brings_another_plan(pool, tmp_path):
+def test_a_reload_brings_another_plan(pool: Pool) -> None:
     pool.started(1)
     pool.executor.set_plan(2, WorkerPlan(generation=2, python=sys.executable, init={"init": "fails"}))
     pool.executor.start(StartWorker(worker_id=2, slot=0, generation=2))
@@ -363,7 +370,7 @@ def test_a_reload_brings_another_plan(pool, tmp_path):
     pool.until(BatchScored, worker_id=1)
 
 
-def test_a_worker_is_told_what_is_its_own(make, tmp_path):
+def test_a_worker_is_told_what_is_its_own(make: Make, tmp_path: Path) -> None:
     plan = {"environment": {"OMP_NUM_THREADS": "7", "GREETING": "hello"}, "devices": ("0", "GPU-3f"), "slots": 4}
     pool = make(plan=plan)
     os.environ["NOTIFY_SOCKET"] = "/run/none"
@@ -387,7 +394,7 @@ def test_a_worker_is_told_what_is_its_own(make, tmp_path):
 
 
 # ---------------------------------------------------------------- questions and logs
-def test_a_question_about_the_schema_waits_for_its_answer(pool):
+def test_a_question_about_the_schema_waits_for_its_answer(pool: Pool) -> None:
     pool.started()
     batch = pool.order("schema", schema=(("file", "string"),))
     asked = pool.until(SchemaAsked)
@@ -400,13 +407,13 @@ def test_a_question_about_the_schema_waits_for_its_answer(pool):
     pool.until(BatchScored)
 
 
-def test_a_failure_carries_what_was_printed_last(pool):
+def test_a_failure_carries_what_was_printed_last(pool: Pool) -> None:
     pool.started()
     pool.order("raises")
     assert pool.until(BatchFailed).failure.log_tail == "[stdout]\nabout to raise\n"
 
 
-def test_eight_megabytes_of_stdout_stop_nobody_and_the_tail_is_the_last_of_it(pool):
+def test_eight_megabytes_of_stdout_stop_nobody_and_the_tail_is_the_last_of_it(pool: Pool) -> None:
     pool.started()
     pool.order("prints")
     pool.until(BatchScored)
@@ -417,7 +424,7 @@ def test_eight_megabytes_of_stdout_stop_nobody_and_the_tail_is_the_last_of_it(po
     assert pool.executor.tail(2) == ""
 
 
-def test_a_log_that_grew_too_long_is_cut_while_its_worker_goes_on(make, tmp_path):
+def test_a_log_that_grew_too_long_is_cut_while_its_worker_goes_on(make: Make, tmp_path: Path) -> None:
     pool = make(limits=LogLimits(live_bytes=1024 * 1024))
     pool.started()
     pool.order("prints")
@@ -432,7 +439,7 @@ def test_a_log_that_grew_too_long_is_cut_while_its_worker_goes_on(make, tmp_path
     assert text.endswith(f"{8 * 1024 - 1:1023}\nabout to raise\n")
 
 
-def test_the_snapshot_shows_each_worker(pool, tmp_path):
+def test_the_snapshot_shows_each_worker(pool: Pool) -> None:
     pids = [pool.started(worker_id, slot=worker_id - 1) for worker_id in (1, 2)]
     shown = pool.executor.workers()
     assert [(each.worker_id, each.slot, each.pid) for each in shown] == [(1, 0, pids[0]), (2, 1, pids[1])]
@@ -440,7 +447,7 @@ def test_the_snapshot_shows_each_worker(pool, tmp_path):
     assert [Path(each.stderr).name for each in shown] == ["process000.e1-1.stderr.txt", "process001.e1-2.stderr.txt"]
 
 
-def test_close_leaves_logs_and_no_process(pool, tmp_path):
+def test_close_leaves_logs_and_no_process(pool: Pool, tmp_path: Path) -> None:
     pids = [pool.started(worker_id) for worker_id in (1, 2)]
     pool.order("spins", worker_id=1)
     pool.until(BatchStarted)
@@ -495,7 +502,7 @@ DO = {
 
 
 @pytest.fixture
-def shipped(make, tmp_path):
+def shipped(make: Make, tmp_path: Path) -> Pool:
     (tmp_path / "score.py").write_text(SCRIPT)
     return make(plan={"init": shipped_init(tmp_path)}, program=PROGRAM)
 
@@ -505,7 +512,9 @@ def shipped_init(folder: Path) -> dict:
 
 
 @pytest.mark.parametrize(("how", "exit_code"), [("exits", 0), ("segfaults", -11), ("closes", 1), ("forks", 6)])
-def test_a_script_that_ends_its_process_is_one_death_and_the_batch_was_started(shipped, how, exit_code):
+def test_a_script_that_ends_its_process_is_one_death_and_the_batch_was_started(
+    shipped: Pool, how: str, exit_code: int
+) -> None:
     shipped.started()
     shipped.order(how)
     died = shipped.until(WorkerDied)
@@ -517,7 +526,7 @@ def test_a_script_that_ends_its_process_is_one_death_and_the_batch_was_started(s
         assert gone(int(died.log_tail.split("child ")[1].split()[0]))
 
 
-def test_a_script_that_calls_exit_costs_its_batch_only(shipped):
+def test_a_script_that_calls_exit_costs_its_batch_only(shipped: Pool) -> None:
     shipped.started()
     shipped.order("leaves")
     assert shipped.until(BatchFailed).failure.kind is FailureKind.SCRIPT_RAISED
@@ -525,7 +534,7 @@ def test_a_script_that_calls_exit_costs_its_batch_only(shipped):
     shipped.until(BatchScored)
 
 
-def test_a_script_that_writes_to_every_descriptor_is_one_death(shipped):
+def test_a_script_that_writes_to_every_descriptor_is_one_death(shipped: Pool) -> None:
     shipped.started()
     shipped.order("talks")
     assert shipped.until(WorkerDied).because.startswith("the worker sent garbage")
@@ -533,7 +542,7 @@ def test_a_script_that_writes_to_every_descriptor_is_one_death(shipped):
 
 
 @pytest.mark.parametrize("how", ["sleeps", "spins", "spins_in_c"])
-def test_no_worker_outlives_its_daemon_however_busy(how, tmp_path):
+def test_no_worker_outlives_its_daemon_however_busy(how: str, tmp_path: Path) -> None:
     (tmp_path / "score.py").write_text(SCRIPT)
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; import test_local_executor as t\n"

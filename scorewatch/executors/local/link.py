@@ -62,8 +62,10 @@ class Link:
             self._unsent.clear()
             self.broken = True
 
-    def receive(self, budget: int) -> Iterator[Message]:
+    def receive(self, budget: int, *, to_the_end: bool = False) -> Iterator[Message]:
         """Messages that are there by now, from at most about `budget` bytes.
+
+        A short read nearly always means that nothing is left, so only `to_the_end` looks once more.
 
         Raises:
             GarbageError: on what is no message; every message before it was yielded.
@@ -73,6 +75,8 @@ class Link:
             self.received += len(data)
             for piece in data.splitlines(keepends=True):  # one by one: what comes before garbage counts
                 yield from self._splitter.feed(piece)
+            if len(data) < _CHUNK and not to_the_end:
+                break
         self.closed |= self.broken and self.drained
 
     def _read(self) -> bytes:

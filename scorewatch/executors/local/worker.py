@@ -69,13 +69,13 @@ class Worker:
         except StoppedReadingError as error:
             self._condemn(f"the worker stopped reading its orders: {error}")
 
-    def listen(self, budget: int) -> list[Event]:
+    def listen(self, budget: int, *, to_the_end: bool = False) -> list[Event]:
         """What it said, from at most about `budget` bytes; one that says garbage is killed."""
         events: list[Event] = []
         if self.silent:
             return events
         try:
-            for message in self.link.receive(budget):
+            for message in self.link.receive(budget, to_the_end=to_the_end):
                 event = self.talk.hear(message)
                 if event is not None:
                     events.append(event)
@@ -89,7 +89,7 @@ class Worker:
         """What a dead worker said last; whatever its script left running can add no more to that."""
         self._kill_group()
         before = self.link.received
-        events = self.listen(budget)
+        events = self.listen(budget, to_the_end=True)
         self._late_bytes += self.link.received - before
         return events
 
