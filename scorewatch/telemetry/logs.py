@@ -120,7 +120,7 @@ def as_json(_logger: object, _level: str, fields: Fields) -> str:
     for name, value in fields.items():
         if isinstance(value, str) and len(value) > _LONGEST_TEXT:
             fields[name] = shortened(value)
-    return _encode(fields).replace("\x7f", "\\u007f")
+    return _encode(fields)
 
 
 class Console:

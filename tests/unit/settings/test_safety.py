@@ -77,8 +77,10 @@ def test_a_module_beside_the_script_counts_as_code(home: Path) -> None:
 
 def test_a_link_is_judged_by_what_it_points_to(home: Path) -> None:
     (home / "elsewhere.py").write_text("")
-    (home / "elsewhere.py").chmod(0o666)
     (home / "code/helper.py").symlink_to("../elsewhere.py")
+    (home / "elsewhere.py").chmod(0o644)
+    assert warnings_of(home) == []
+    (home / "elsewhere.py").chmod(0o666)
     with pytest.raises(ScorewatchError, match="anybody can write this"):
         check_trust(settings(home))
 

@@ -191,6 +191,7 @@ def test_a_worker_that_was_asked_to_end_did_not_die() -> None:
     assert (story.last["pid"], story.last["init_s"], story.last["model"]) == (77, 3.25, "forest")
     assert story.hear(actions=(d.StopWorker(worker_id=1),)) == ["worker_stopping"]
     assert story.hear(e.WorkerDied(worker_id=1, exit_code=0)) == ["worker_ended"]
+    assert story.hear(e.WorkerDied(worker_id=1, exit_code=0)) == ["worker_died"], "nothing is remembered of the dead"
     assert story.hear(e.WorkerDied(worker_id=2, exit_code=-9, log_tail="z" * 5000, out_of_memory=True)) == [
         "worker_died"
     ]
