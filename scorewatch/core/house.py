@@ -84,7 +84,7 @@ class House:
     def health(self) -> list[str]:
         """What is wrong, the worst first; empty: all is well."""
         said = [f"{role}: {message}" for (role, _), message in self.troubles.items()]
-        if self.crew.trouble and not self.crew.able():
+        if self.crew.trouble and not self.crew.able() and self.stop is None:
             said.append(f"no worker can be had: {self.crew.trouble}")
         if self.breaker.is_open:
             said.append(f"claiming is stopped: {self.breaker.reason}")

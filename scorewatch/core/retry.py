@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 HALVE_AFTER_INTERRUPTIONS = 3
 SET_ASIDE_AFTER_INTERRUPTIONS = 5
+SIGKILL = 9
+SET_ASIDE_AFTER_KILLS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +56,14 @@ def judge(batch: MiniBatch, failure: Failure, limits: RetryLimits) -> Verdict:
         return TryAgain(pause_s=_pause(batch.attempt, limits), costs_attempt=True)
     if len(batch.files) > 1 and limits.bisect:
         return SplitInHalves(tries=1)
+    if _may_be_innocent(failure) and batch.attempt < SET_ASIDE_AFTER_KILLS:
+        return TryAgain(pause_s=_pause(batch.attempt, limits), costs_attempt=True)
     return SetAside()
+
+
+def _may_be_innocent(failure: Failure) -> bool:
+    """SIGKILL comes from outside: from the kernel when memory is short, or from somebody; once says little."""
+    return failure.kind is FailureKind.WORKER_DIED and failure.signal == SIGKILL
 
 
 def _judge_interrupted(batch: MiniBatch, limits: RetryLimits) -> Verdict:

@@ -103,7 +103,13 @@ def death(worker: Worker, event: WorkerDied, order: Order) -> Failure:
         kind, message = FailureKind.WORKER_DIED, f"the worker {how_it_ended(event)} while its output was written"
     else:
         kind, message = FailureKind.WORKER_DIED, f"the worker {how_it_ended(event)} during run()"
-    return Failure(kind=kind, message=message, worker_id=worker.worker_id, log_tail=event.log_tail)
+    return Failure(
+        kind=kind,
+        message=message,
+        worker_id=worker.worker_id,
+        log_tail=event.log_tail,
+        signal=max(-event.exit_code, 0),
+    )
 
 
 def how_it_ended(event: WorkerDied) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from scorewatch.inbox.claim import RenameClaims
-from scorewatch.inbox.patrol import Patrol, PatrolRules
+from scorewatch.inbox.hands import PatrolRules
+from scorewatch.inbox.ledger_claims import LedgerClaims
+from scorewatch.inbox.patrol import Patrol
 from scorewatch.inbox.permissions import probe_rename
+from scorewatch.ledger.taken import TakenFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from scorewatch.ledger.ledger import Ledger
     from scorewatch.settings.schema import Settings
 
-AnyClaims: TypeAlias = RenameClaims
+AnyClaims: TypeAlias = RenameClaims | LedgerClaims
 
 ONCE_RESCAN_S = 0.5  # a batch job ends when a look finds nothing new: don't let it wait for that look
 
@@ -30,6 +33,8 @@ def make_claims(settings: Settings, roots: Roots, ledger: Ledger) -> AnyClaims:
     owner = f"{settings.deployment.name}-{roots.state_id}"
     durable = settings.state.durability == "power"
     inbox = settings.inbox
+    if inbox.claim == "ledger":
+        return LedgerClaims(inbox.path, TakenFiles(ledger.path))
     claims = RenameClaims(
         inbox.path,
         owner,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from scorewatch.model.batches import MiniBatch
     from scorewatch.model.decisions import ClearStaging, Publish
+    from scorewatch.model.files import Observation
     from scorewatch.model.ports import Claims, Outbox
 
 Answer = e.BatchPublished | e.PublishFailed | e.ActionFailed
@@ -122,7 +123,15 @@ class Publishing:
             batch_id=batch.batch_id,
             dispatch=batch.dispatch,
             failure=failure,
-            inputs=tuple(seen for seen in now if seen is not None),
+            inputs=self._still_ours(batch, now),
+        )
+
+    def _still_ours(self, batch: MiniBatch, now: tuple[Observation | None, ...]) -> tuple[Observation, ...]:
+        """What the batch may be scored of again; where nothing is moved, a changed file is a new arrival."""
+        return tuple(
+            seen
+            for file, seen in zip(batch.files, now, strict=True)
+            if seen is not None and (self._claims.moves_files or file.same_content(seen))
         )
 
     def clear(self, action: ClearStaging) -> None:

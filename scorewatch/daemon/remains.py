@@ -25,6 +25,10 @@ class _Ledger(Protocol):
 
 
 class _Claims(Protocol):
+    moves_files: bool
+
+    def look(self, batch: MiniBatch) -> tuple[Observation | None, ...]: ...
+
     def remains(self, sealed: Collection[str] | None = None) -> Mapping[str, tuple[Observation, ...]]: ...
 
 
@@ -42,7 +46,7 @@ def read_remains(ledger: _Ledger, claims: _Claims, outbox: Outbox, *, clean_stop
     found = []
     for batch_id in sorted(rows.keys() | standing.keys()):
         row, state = rows.get(batch_id, (None, S.CLAIMED))
-        claim = standing.get(batch_id)
+        claim = standing.get(batch_id) if claims.moves_files or row is None else _unmoved(claims, row)
         receipt = _output(outbox, batch_id, row, claim) if state in _MAY_HAVE_OUTPUT else None
         found.append(
             Remains(
@@ -57,6 +61,12 @@ def read_remains(ledger: _Ledger, claims: _Claims, outbox: Outbox, *, clean_stop
             )
         )
     return tuple(found)
+
+
+def _unmoved(claims: _Claims, row: MiniBatch) -> tuple[Observation, ...]:
+    """Where nothing is moved, a claim holds what is in the inbox still; what changed comes again as a new arrival."""
+    seen = zip(row.files, claims.look(row), strict=True)
+    return tuple(now for then, now in seen if now is not None and then.same_content(now))
 
 
 def _output(

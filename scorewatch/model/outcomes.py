@@ -37,6 +37,7 @@ class Failure:
     file: str = ""  #: the guilty file's relpath, where it is known (`per_file`)
     worker_id: int = 0
     log_tail: str = ""  #: the last of what the worker printed
+    signal: int = 0  #: the signal that its worker died of, where one did
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

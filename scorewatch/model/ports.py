@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class Claims(Protocol):
     """Who owns a file: a claim is a successful rename (or, for a read-only inbox, a row in the ledger)."""
 
+    moves_files: bool  #: False: an inbox that may not be written, where a claimed file stays where it is
+
     def claim(self, files: Sequence[Observation]) -> tuple[str, tuple[Observation, ...], list[str], list[str]]:
         """Make a new claim of `files`: (batch id, files got with their identity now, busy names, vanished names).
 
