@@ -24,7 +24,7 @@ from scorewatch.model import ids
 from scorewatch.model.files import RefusalReason
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from scorewatch.model.batches import MiniBatch
     from scorewatch.model.files import Observation, Refusal
@@ -155,7 +155,9 @@ class RenameClaims:
         """The identity of each file in the claim now; None: gone."""
         self.root.verify()
         with moves.Folders(self.root.claim_fd) as folders:
-            return tuple(_look(folders, batch.batch_id, file.relpath) for file in batch.files)
+            return tuple(
+                probe.look(folders.at, f"{batch.batch_id}/{file.relpath}", file.relpath) for file in batch.files
+            )
 
     def remains(self, sealed: Container[str] | None = None) -> Mapping[str, tuple[Observation, ...]]:
         """Every claim that stands, by batch id; claims of other owners are not looked at.
@@ -213,6 +215,14 @@ class RenameClaims:
         if not moves.remove_empty(self.root.claim_fd, batch_id):
             os.rmdir(batch_id, dir_fd=self.root.claim_fd)
 
+    def quarantined(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """(batch id, relpath, record) of each file in quarantine."""
+        return self.quarantine.quarantined()
+
+    def skipped(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """(skip id, relpath, record) of each skipped name."""
+        return self.quarantine.skipped()
+
     def prune_done(self, keep_days: int, now: float) -> list[str]:
         """Delete the days of `done/` that are older; their names."""
         return self._archive.prune(keep_days, now)
@@ -228,7 +238,7 @@ class RenameClaims:
     def _contents(self, batch_id: str) -> tuple[Observation, ...]:
         files = sorted(path.partition("/")[2] for path in moves.files_below(self.root.claim_fd, batch_id))
         with moves.Folders(self.root.claim_fd) as folders:
-            seen = [_look(folders, batch_id, path) for path in files if not self._is_marker(path)]
+            seen = [probe.look(folders.at, f"{batch_id}/{path}", path) for path in files if not self._is_marker(path)]
         return tuple(one for one in seen if one is not None)
 
     def _is_marker(self, path: str) -> bool:
@@ -273,15 +283,6 @@ def _with_parents(relpaths: Iterable[str]) -> set[str]:
             found.add(folder)
             folder = moves.split(folder)[0]
     return found
-
-
-def _look(folders: moves.Folders, batch_id: str, relpath: str) -> Observation | None:
-    folder, base = moves.split(f"{batch_id}/{relpath}")
-    try:
-        st = os.stat(base, dir_fd=folders.at(folder), follow_symlinks=False)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return probe.observe(relpath, st)
 
 
 def _fetch(relpath: str, sources: moves.Folders, claims: moves.Folders, batch_id: str) -> None:

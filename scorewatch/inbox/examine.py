@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from scorewatch.core.readiness import Quiet
-    from scorewatch.inbox.patrol import Hands
+    from scorewatch.inbox.hands import Hands
     from scorewatch.inbox.probe import Probed
 
 
@@ -64,6 +65,13 @@ class Examiner:
                 for path in (relpath, self._marker.marks(relpath) if self._marker else None):
                     if path is not None and path in self.settling:
                         self._again.append(path)
+
+    def due_at(self) -> float:
+        """When there is something to look at; infinite: nothing waits."""
+        if self._again:
+            return 0.0
+        due = self.settling.next_due()
+        return math.inf if due is None else due
 
     def due(self, most: int) -> list[Observation]:
         """Look at what is due, and what was asked for again; those that are whole."""

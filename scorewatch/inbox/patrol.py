@@ -10,12 +10,13 @@ import logging
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING
 
 from scorewatch.core.readiness import Marker, NameRules, Quiet
+from scorewatch.inbox.condition import Condition, Health
 from scorewatch.inbox.examine import Examiner
 from scorewatch.inbox.moves import split
+from scorewatch.inbox.rounds import RoundEnded, Rounds
 from scorewatch.inbox.sweep import Sweeper
 from scorewatch.inbox.watcher import Bell, Watcher
 from scorewatch.model.events import (
@@ -23,18 +24,14 @@ from scorewatch.model.events import (
     ClaimFailed,
     FilesRefused,
     FilesSettled,
-    FolderFine,
-    FolderTroubled,
-    Role,
     SweepEnded,
 )
 from scorewatch.model.files import Observation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from scorewatch.inbox.layout import InboxRoot
-    from scorewatch.inbox.probe import Probed
+    from scorewatch.inbox.hands import Hands, PatrolRules
     from scorewatch.inbox.sweep import Piece
     from scorewatch.model.decisions import Claim
     from scorewatch.model.events import Event
@@ -42,60 +39,9 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-HEALTH_S = 1.0  #: the inbox itself is looked at so often, whatever rings
 POLL_S = 2.0  #: where no bell rings, everything is looked at so often
 _FLOOD_NAP_S = 0.02  # between two passes while the bell is muted
 _PAUSE_AFTER_FAILURE_S = 1.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PatrolRules:
-    """What the inbox's thread is told about what the user wants."""
-
-    include: tuple[str, ...] = ("*",)
-    exclude: tuple[str, ...] = ()
-    recursive: bool = True
-    ready_when: Literal["quiet", "marker"] = "quiet"
-    marker_suffix: str = ".done"
-    settle_s: float = 0.0
-    incomplete_s: float = 3600.0
-    rescan_s: float = 30.0
-    max_file_bytes: int | None = None  #: larger files are skipped
-    sizes: bool = False  #: batches are sealed by bytes too, so every file is looked at before it is offered
-    flood: int = 80  #: more candidates than this in one pass are offered without a look: the claim looks
-    offer_limit: int = 4096  #: names offered and not yet resolved by a claim
-
-
-class Hands(Protocol):
-    """What the patrol needs of the claims; `RenameClaims` and `LedgerClaims` are such."""
-
-    root: InboxRoot
-    leases: bool
-    moves_files: bool
-
-    def claim(self, files: Sequence[Observation]) -> tuple[str, tuple[Observation, ...], list[str], list[str]]:
-        """See `ports.Claims`."""
-        ...
-
-    def probe(self, folder_fd: int, relpath: str) -> Probed:
-        """Look at one name."""
-        ...
-
-    def taken(self, seen: Observation) -> bool:
-        """Whether a file was claimed before, though it is there still."""
-        ...
-
-    def parked(self) -> tuple[str, ...]:
-        """Files to be claimed that no sweep finds."""
-        ...
-
-    def skip(self, refusals: Sequence[Refusal]) -> tuple[str, tuple[Refusal, ...]]:
-        """Move refused names aside; those that are told for the first time."""
-        ...
-
-    def came_back(self) -> None:
-        """The inbox was away."""
-        ...
 
 
 class Patrol:
@@ -132,27 +78,22 @@ class Patrol:
         if rules.ready_when == "marker":
             readiness = Marker(suffix=rules.marker_suffix, incomplete_s=rules.incomplete_s)
         self._examiner = Examiner(hands, readiness, clock=clock, max_file_bytes=rules.max_file_bytes)
-        self._sweeper = Sweeper(
+        sweeper = Sweeper(
             hands.root.fd,
             NameRules(rules.include, rules.exclude),
             watch=self.watcher.watch,
             busy=self._examiner.settling.any_in,
             recursive=rules.recursive,
         )
+        self._rounds = Rounds(sweeper, clock)
         # A flood is offered blind only where the claim's own look is all that there is to know.
         self._always_look = rules.ready_when == "marker" or rules.settle_s > 0 or rules.sizes or not hands.leases
         self._always_look |= not hands.moves_files or rules.max_file_bytes is not None
         self._orders: deque[Claim] = deque()
         self._offered: set[str] = set()
-        self._dirty: set[str] = set()
-        self._pass: Iterator[Piece] | None = None
-        self._pass_is_full = False
-        self._candidates = 0
-        self._pass_offered = 0
-        self._full_due = clock()
-        self._health_due = clock()
+        self._round_offered = 0
         self._not_before = clock()
-        self._trouble = ""
+        self._condition = Condition(hands.root, post)
         self._told_reason = ""
         self._paused = False
         self._stopped = False
@@ -208,14 +149,15 @@ class Patrol:
                 if nap > 0 and not self._orders:
                     self.bell.wait(nap)
         finally:
-            self._end_pass()
+            self._rounds.cut_off()
             self.watcher.stop()
 
     def _turn(self) -> None:
         now = self.last_turn = self._clock()
         self._hear(*self.bell.answer())
         if not self._healthy(now):
-            self._refuse_orders(self._trouble)
+            while self._orders:
+                self._failed(self._orders.popleft(), self._condition.message)
             return
         self._carry_out()
         if self._paused or now < self._not_before:
@@ -224,68 +166,43 @@ class Patrol:
             self._offer(self._examiner.due(self._room))
             self._advance(now)
         except OSError as error:
-            self._end_pass()
-            self._be_troubled(f"the inbox can't be read: {error.strerror or error}", now)
+            self._rounds.cut_off()
+            self._condition.report(f"the inbox can't be read: {error.strerror or error}", now)
 
     @property
     def _room(self) -> int:
         return self._rules.offer_limit - len(self._offered)
 
     def _nap(self) -> float:
-        now = self._clock()
-        until = [self._health_due, max(self._full_due, self._not_before)]
-        if self._trouble:
-            return max(0.0, self._health_due - now)
-        if not self._paused and self._room > 0:
-            if self._pass is not None or self._dirty:
-                until.append(self._not_before)
-            due = self._examiner.settling.next_due()
-            if due is not None:
-                until.append(max(due, self._not_before))
-        elif self._room <= 0 or self._paused:
-            until = [self._health_due]
-        return max(0.0, min(until) - now)
+        """Seconds until there is something to do that nobody rings for."""
+        wake = self._condition.due
+        if not self._condition.message and not self._paused and self._room > 0:
+            due = [self._rounds.due(), self._examiner.due_at()]
+            wake = min(wake, max(self._not_before, min(due)))
+        return max(0.0, wake - self._clock())
 
     def _hear(self, everything: bool, folders: dict[str, set[str]]) -> None:  # noqa: FBT001 - as the bell says it
         if everything:
-            self._full_due = self._clock()
-        self._dirty.update(folders)
+            self._rounds.ask(self._clock())
+        self._rounds.dirty.update(folders)
         self._examiner.hint(folders)
 
     # ------------------------------------------------------------ health
     def _healthy(self, now: float) -> bool:
-        root = self._hands.root
-        trouble = root.trouble()
-        if not trouble and self._trouble:
-            # It must show that it can be read again, and no more than once a second.
-            trouble = self._trouble if now < self._health_due else root.unreadable()
-        if trouble:
-            self._be_troubled(trouble, now)
+        look = now >= self._condition.due
+        health = self._condition.check(now)
+        if health is Health.TROUBLED:
+            self._rounds.cut_off()
             return False
-        if now >= self._health_due:
-            self._health_due = now + HEALTH_S
-            if self.watcher.revive():
-                self._look_at_all_again()
-            self._tell_whether_polling()
-        if self._trouble:
-            self._trouble = ""
+        if health is Health.BACK:
             self._hands.came_back()
             self.watcher.forget()
-            self._look_at_all_again()
-            self._post(FolderFine(Role.INBOX))
+            self._rounds.start_over()
+        if look:
+            if self.watcher.revive():
+                self._rounds.start_over()
+            self._tell_whether_polling()
         return True
-
-    def _be_troubled(self, message: str, now: float) -> None:
-        self._end_pass()
-        if message != self._trouble or now >= self._health_due:
-            self._trouble = message
-            self._health_due = now + HEALTH_S
-            self._post(FolderTroubled(role=Role.INBOX, message=message))
-
-    def _look_at_all_again(self) -> None:
-        self._end_pass()
-        self._sweeper.forget()
-        self._full_due = self._clock()
 
     def _tell_whether_polling(self) -> None:
         reason = self.watcher.reason
@@ -316,28 +233,26 @@ class Patrol:
     def _failed(self, order: Claim, message: str) -> None:
         for file in order.files:
             self._offered.discard(file.relpath)
-        self._sweeper.forget()
-        self._full_due = self._not_before = self._clock() + _PAUSE_AFTER_FAILURE_S
+        self._not_before = self._clock() + _PAUSE_AFTER_FAILURE_S
+        self._rounds.start_over()
         self._post(ClaimFailed(ticket=order.ticket, message=message))
-
-    def _refuse_orders(self, message: str) -> None:
-        while self._orders:
-            self._failed(self._orders.popleft(), message)
 
     # ------------------------------------------------------------ sweeping
     def _advance(self, now: float) -> None:
         if self._room <= 0:
             return
-        if self._pass is None and not self._begin_pass(now):
-            return
-        piece = next(self._pass, None) if self._pass is not None else None
-        if piece is None:
-            self._pass_ended()
-            return
+        if self._rounds.full_round_begins(now):
+            self._examiner.again(relpath for relpath in self._hands.parked() if relpath not in self._offered)
+        found = self._rounds.pull(now, self._rescan_s)
+        if isinstance(found, RoundEnded):
+            self._round_ended(found)
+        elif found is not None:
+            self._take_in(found)
+
+    def _take_in(self, piece: Piece) -> None:
         offered, settling = self._offered, self._examiner.settling
         fresh = [relpath for relpath in piece.files if relpath not in offered and relpath not in settling]
-        self._candidates += len(fresh)
-        flood = self._candidates > self._rules.flood
+        flood = self._rounds.count(len(fresh)) > self._rules.flood
         if flood:
             self.watcher.mute()
         if flood and not self._always_look:
@@ -346,56 +261,32 @@ class Patrol:
             self._offer(self._examiner.look_at(piece.folder, fresh))
         self._refuse(piece.refused)
 
-    def _begin_pass(self, now: float) -> bool:
-        if now >= self._full_due:
-            self._pass = self._sweeper.sweep()
-            self._pass_is_full = True
-            self._full_due = now + self._rescan_s
-            self._dirty.clear()
-            self._examiner.again(relpath for relpath in self._hands.parked() if relpath not in self._offered)
-        elif self._dirty:
-            self._pass = self._sweeper.sweep(self._dirty, everything=False)
-            self._pass_is_full = False
-            self._dirty = set()
-        else:
-            return False
-        self._candidates = self._pass_offered = 0
-        return True
-
-    def _pass_ended(self) -> None:
-        full, self._pass = self._pass_is_full, None
-        for folder in self._examiner.unfinished:
-            self._sweeper.forget(folder)
+    def _round_ended(self, ended: RoundEnded) -> None:
+        self._rounds.forget(self._examiner.unfinished)
         self._examiner.unfinished.clear()
-        settling = self._examiner.settling
         if self.watcher.muted:
-            if self._candidates <= self._rules.flood:
+            if ended.candidates <= self._rules.flood:
                 self.watcher.unmute()
-                self._look_at_all_again()
+                self._rounds.start_over()
             else:
-                self._full_due = min(self._full_due, self._clock() + _FLOOD_NAP_S)
-        if full:
+                self._rounds.ask(self._clock() + _FLOOD_NAP_S)
+        if ended.full:
             self._post(
                 SweepEnded(
-                    offered=self._pass_offered,
-                    settling=len(settling),
-                    unsettled=settling.few(),
+                    offered=self._round_offered,
+                    settling=len(self._examiner.settling),
+                    unsettled=self._examiner.settling.few(),
                     waiting=len(self._offered),
                 )
             )
-
-    def _end_pass(self) -> None:
-        if self._pass is not None:
-            self._pass.close()  # type: ignore[attr-defined]  # a generator: its open folder is closed with it
-            self._pass = None
-            self._full_due = self._clock()
+        self._round_offered = 0
 
     def _offer(self, files: Sequence[Observation]) -> None:
         self._refuse(self._examiner.take_refused())
         files = [file for file in files if file.relpath not in self._offered]
         if files:
             self._offered.update(file.relpath for file in files)
-            self._pass_offered += len(files)
+            self._round_offered += len(files)
             self._post(FilesSettled(tuple(files)))
 
     def _refuse(self, refusals: Sequence[Refusal]) -> None:

@@ -12,9 +12,13 @@ import os
 import signal
 import stat
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scorewatch.core.readiness import Lease
 from scorewatch.model.files import Observation, RefusalReason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -150,6 +154,22 @@ def probe(dir_fd: int, name: str, relpath: str, *, leases: bool = True) -> Probe
     if stat.S_ISREG(st.st_mode):
         return Probed(observe(relpath, st, quiet=lease is Lease.QUIET), lease)
     return _refused(kind_of(st.st_mode))
+
+
+def look(open_folder: Callable[[str], int], path: str, relpath: str) -> Observation | None:
+    """The identity of a file now; None: gone.
+
+    Args:
+        open_folder: gives the descriptor of a folder, by its path.
+        path: of the file, from the same root.
+        relpath: goes into the Observation.
+    """
+    folder, _, base = path.rpartition("/")
+    try:
+        st = os.stat(base, dir_fd=open_folder(folder), follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return observe(relpath, st)
 
 
 class _Statfs(ctypes.Structure):

@@ -113,6 +113,13 @@ class Told:
         """Whether it was not told, or so long ago that it may be told again."""
         return (refusal.relpath, refusal.reason) not in self._keys
 
+    def fresh(self, refusals: Sequence[Refusal]) -> tuple[Refusal, ...]:
+        """Those that are new, remembered from now on, as not moved."""
+        new = tuple(replace(refusal, moved=False) for refusal in refusals if self.is_new(refusal))
+        for refusal in new:
+            self.add(refusal)
+        return new
+
     def add(self, refusal: Refusal) -> None:
         """Remember it."""
         self._keys[(refusal.relpath, refusal.reason)] = None

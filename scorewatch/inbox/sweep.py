@@ -16,7 +16,7 @@ from scorewatch.inbox import moves, probe
 from scorewatch.model.files import Refusal, RefusalReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from scorewatch.core.readiness import NameRules
 
@@ -85,7 +85,7 @@ class Sweeper:
         else:
             self._known.pop(folder, None)
 
-    def sweep(self, start: Iterable[str] = ("",), *, everything: bool = True) -> Iterator[Piece]:
+    def sweep(self, start: Iterable[str] = ("",), *, everything: bool = True) -> Generator[Piece, None, None]:
         """The names below some folders, in pieces; close the generator to end it early.
 
         Args:
