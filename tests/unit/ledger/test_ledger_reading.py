@@ -143,22 +143,31 @@ def open_folder() -> Iterator[Path]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 @pytest.mark.parametrize("closed", [True, False])
 def test_a_user_who_may_only_read_gets_an_answer_or_a_sentence(open_folder: Path, closed: bool) -> None:
-    ledger = Ledger.open(open_folder / "ledger.db")
+    path = open_folder / "ledger.db"
+    go, ready = os.pipe()
+    pid = os.fork()  # before the ledger is open: SQLite shares what is open between parent and child
+    if pid == 0:
+        os.read(go, 1)
+        os._exit(_read_as_nobody(path))
+    ledger = Ledger.open(path)
     ledger.record([sealed(named(1), "a")])
     if closed:
         ledger.close()
     else:
-        (open_folder / "ledger.db-shm").chmod(0o600)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setuid(65534)
-            with LedgerReader(open_folder / "ledger.db") as reader:
-                os._exit(len(reader.last_batches()))
-        except LedgerRefusedError as error:
-            os._exit(42 if "service's user" in error.hint else 43)
-        except BaseException:  # noqa: BLE001 - the child must end here, whatever happens
-            os._exit(44)
+        path.with_name("ledger.db-shm").chmod(0o600)
+    os.write(ready, b"x")
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == (1 if closed else 42)
-    if not closed:
-        ledger.close()
+    os.close(go)
+    os.close(ready)
+    ledger.close()
+
+
+def _read_as_nobody(path: Path) -> int:
+    try:
+        os.setuid(65534)
+        with LedgerReader(path) as reader:
+            return len(reader.last_batches())
+    except LedgerRefusedError as error:
+        return 42 if "service's user" in error.hint else 43
+    except BaseException:  # noqa: BLE001 - the child must end here, whatever happens
+        return 44
