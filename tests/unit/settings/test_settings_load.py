@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from scorewatch.model.errors import ExitCode, ScorewatchError
@@ -288,3 +289,22 @@ def test_reading_settings_loads_no_tables_and_no_terminal_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    "kind", ["bool", "int8", "uint64", "halffloat", "float", "double", "float32", "string", "large_string", "binary",
+             "date32", "date32[day]", "date64[ms]", "timestamp[us]", "duration[s]", "time32[ms]", "time64[ns]"],
+)  # fmt: skip
+def test_a_type_that_can_be_pinned_is_one_that_arrow_knows(kind: str) -> None:
+    assert from_table(table(output={"schema": {"score": kind}}), HOME).output.pinned_schema == {"score": kind}
+    assert pa.type_for_alias(kind) is not None
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "doubel", "timestamp", "time32[ns]", "timestamp[us, tz=UTC]", "list<item: int64>"]
+)
+def test_a_type_that_arrow_does_not_know_by_name_cannot_be_pinned(kind: str) -> None:
+    with pytest.raises(ValueError, match="alias"):
+        pa.type_for_alias(kind)
+    (sentence,) = refusals(output={"schema": {"score": kind}})
+    assert "gives the column 'score' the type" in sentence
