@@ -147,6 +147,7 @@ class Ledger:
                 "dispatch": record.dispatch,
                 "interruptions": record.interruptions,
                 "tries": record.tries,
+                "cut": record.cut,
                 "outcome": record.now.value if record.now in _OUTCOMES else None,
                 "worker_id": record.worker_id,
                 "started_at": record.at if record.now is BatchState.RUNNING else None,

@@ -6,9 +6,9 @@ BEGIN IMMEDIATE;
 
 -- seal_batch --
 -- A new batch; one of this id that stands already is looked at by hand.
-INSERT INTO batches (batch_id, parent_id, state, attempt, dispatch, interruptions, tries, sealed_because, sealed_at,
+INSERT INTO batches (batch_id, parent_id, state, attempt, dispatch, interruptions, tries, cut, sealed_because, sealed_at,
                      total_bytes, n_files, changed_at)
-VALUES (:batch_id, :parent_id, :state, :attempt, :dispatch, :interruptions, :tries, :sealed_because, :sealed_at,
+VALUES (:batch_id, :parent_id, :state, :attempt, :dispatch, :interruptions, :tries, :cut, :sealed_because, :sealed_at,
         :total_bytes, :n_files, :sealed_at)
 ON CONFLICT (batch_id) DO NOTHING;
 
@@ -19,7 +19,7 @@ INSERT INTO members (number, files) VALUES (:number, :files);
 -- move_batch --
 -- Move a batch from one state to the next. No row changed means that it isn't where the caller believes.
 UPDATE batches
-   SET state = :now, attempt = :attempt, dispatch = :dispatch, interruptions = :interruptions, tries = :tries,
+   SET state = :now, attempt = :attempt, dispatch = :dispatch, interruptions = :interruptions, tries = :tries, cut = :cut,
        changed_at = :at, outcome = coalesce(:outcome, outcome), worker_id = coalesce(:worker_id, worker_id),
        started_at = coalesce(started_at, :started_at), failure = coalesce(:failure, failure)
  WHERE batch_id = :batch_id AND state = :was;
@@ -92,7 +92,7 @@ SELECT key, value FROM meta ORDER BY key;
 
 -- open_batches --
 -- Every batch to which something is owed, oldest first.
-SELECT batch_id, state, attempt, dispatch, interruptions, tries, sealed_because, sealed_at, total_bytes, files
+SELECT batch_id, state, attempt, dispatch, interruptions, tries, cut, sealed_because, sealed_at, total_bytes, files
   FROM batches JOIN members USING (number)
  WHERE state NOT IN ('released', 'void')
  ORDER BY number;

@@ -36,6 +36,7 @@ class BatchRow:
     dispatch: int
     interruptions: int
     tries: int
+    cut: int
     sealed_because: SealReason
     sealed_at: float
     total_bytes: int

@@ -91,6 +91,7 @@ def batch_to_row(batch: MiniBatch, state: BatchState) -> dict[str, Any]:
         "dispatch": batch.dispatch,
         "interruptions": batch.interruptions,
         "tries": batch.tries,
+        "cut": batch.cut,
         "sealed_because": batch.sealed_because.value,
         "sealed_at": batch.sealed_at,
         "total_bytes": batch.total_bytes,
@@ -100,7 +101,7 @@ def batch_to_row(batch: MiniBatch, state: BatchState) -> dict[str, Any]:
 
 def batch_from_row(row: Sequence[Any]) -> tuple[MiniBatch, BatchState]:
     """The batch and its state, from a row of `open_batches`."""
-    batch_id, state, attempt, dispatch, interruptions, tries, because, sealed_at, total_bytes, packed = row
+    batch_id, state, attempt, dispatch, interruptions, tries, cut, because, sealed_at, total_bytes, packed = row
     batch = MiniBatch(
         batch_id=batch_id,
         files=unpack_files(packed),
@@ -108,6 +109,7 @@ def batch_from_row(row: Sequence[Any]) -> tuple[MiniBatch, BatchState]:
         sealed_because=SealReason(because),
         sealed_at=sealed_at,
         tries=tries,
+        cut=cut,
         attempt=attempt,
         dispatch=dispatch,
         interruptions=interruptions,

@@ -11,6 +11,7 @@ CREATE TABLE batches (
     dispatch       INTEGER NOT NULL,
     interruptions  INTEGER NOT NULL,
     tries          INTEGER NOT NULL,
+    cut            INTEGER NOT NULL,     -- where a split divides the files; 0: in the middle
     sealed_because TEXT NOT NULL,
     sealed_at      REAL NOT NULL,        -- this and the other times: seconds since 1970, UTC
     total_bytes    INTEGER NOT NULL,
