@@ -317,6 +317,14 @@ def test_a_killed_worker_takes_its_orders_along_in_one_death(world: World) -> No
     assert world.deaths() == {1: 1}
 
 
+def test_an_order_to_a_worker_that_was_killed_comes_back_before_the_death(world: World) -> None:
+    world.started()
+    world.executor.kill(1)
+    late = world.order(batch_of("plain"))
+    world.until(WorkerDied)
+    assert world.about(late) == ["OrderReturned"]
+
+
 def test_one_workers_death_leaves_the_others_alone(world: World) -> None:
     world.started(1)
     world.started(2)

@@ -86,8 +86,8 @@ class Worker:
         return events
 
     def listen_late(self, budget: int) -> list[Event]:
-        """What a dead worker said last; whatever its script left running can add no more to that."""
-        self._kill_group()
+        """What a dead worker said last; whatever its script started and left behind is killed, and adds no more."""
+        self._kill_group()  # before the worker is reaped: until then nobody else can get its number
         before = self.link.received
         events = self.listen(budget, to_the_end=True)
         self._late_bytes += self.link.received - before
@@ -103,8 +103,7 @@ class Worker:
         return self.silent or self.link.drained or self._late_bytes > _AFTERWORDS_BYTES
 
     def bury(self) -> WorkerDied:
-        """Reap a dead worker, and kill whatever its script started and left behind."""
-        self._kill_group()  # before reaping: until then nobody else can get its number
+        """Reap a dead worker; its group was killed before."""
         exit_code = self.child.process.wait()
         tail = self.tail(TAIL_BYTES)
         self.release()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from scorewatch.executors.local.conversation import Conversation
 from scorewatch.model.batches import MiniBatch, SealReason
@@ -277,6 +280,23 @@ def test_a_question_that_makes_no_sense_is_garbage(wrong: dict[str, Any]) -> Non
 def test_what_is_no_word_is_garbage(message: dict[str, Any]) -> None:
     with pytest.raises(GarbageError):
         talk_with(BATCH).hear(message)
+
+
+WORDS = ("hello", "ready", "init_failed", "start", "ran", "schema", "done", "failed", "returned")
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["a.csv"])
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+)
+KEYS = (*DONE, "kind", "file", "columns", "outputs", "seconds", "failed_files", "note", "schema_conflicts", "init_s")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no defect
+@given(st.lists(st.tuples(st.sampled_from(WORDS), st.dictionaries(st.sampled_from(KEYS), VALUES)), max_size=6))
+def test_whatever_it_says_is_an_event_or_garbage(said: list[tuple[str, dict[str, Any]]]) -> None:
+    talk = talk_with(BATCH)
+    with suppress(GarbageError):
+        for word, fields in said:
+            talk.hear({**about(word), **fields})
 
 
 def test_an_abyss_is_garbage_and_no_crash() -> None:
