@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Self
 from scorewatch.core.readiness import Marker, NameRules
 from scorewatch.inbox import moves
 from scorewatch.inbox.aside import read_record
-from scorewatch.inbox.layout import CLAIM, META, PARKED, QUARANTINE, SKIPPED
+from scorewatch.inbox.held import META
+from scorewatch.inbox.layout import CLAIM, DONE, PARKED, QUARANTINE, SKIPPED
 from scorewatch.inbox.sweep import Sweeper
 
 if TYPE_CHECKING:
@@ -123,12 +124,12 @@ class InboxLook:
     # ------------------------------------------------------------ anywhere in our own folder
     def done(self, relpath: str) -> Iterator[str]:
         """The absolute paths in `done/` under which a file of this name lies."""
-        with contextlib.suppress(FileNotFoundError), _folder(self.fd, META) as meta, _folder(meta, "done") as done:
+        with contextlib.suppress(FileNotFoundError), _folder(self.fd, META) as meta, _folder(meta, DONE) as done:
             for day in moves.names(done):
                 with contextlib.suppress(OSError), _folder(done, day) as fd:
                     for batch in moves.names(fd):
                         if _is_there(fd, f"{batch}/{relpath}"):
-                            yield f"{self._settings.path}/{META}/done/{day}/{batch}/{relpath}"
+                            yield f"{self._settings.path}/{META}/{DONE}/{day}/{batch}/{relpath}"
 
     def _below(self, folder: str) -> Iterator[str]:
         with contextlib.suppress(FileNotFoundError), _folder(self.fd, META) as meta:

@@ -6,7 +6,6 @@ Typer is all that is imported before the command is known.
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import sys
 from importlib import import_module
@@ -17,9 +16,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from scorewatch import __version__
 from scorewatch.cli.commands import COMMANDS
-from scorewatch.cli.words import printable_text
+from scorewatch.cli.words import emit, error_json, tell_error
 from scorewatch.model.errors import ExitCode, ScorewatchError
-from scorewatch.telemetry.plain import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,7 +85,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
 
 @app.callback()
 def scorewatch(
-    _version: Annotated[  # a flag that its callback answers
+    _version: Annotated[  # noqa: FBT002 - a flag of the command line
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say the version, and end.")
     ] = False,
 ) -> None:
@@ -148,11 +146,7 @@ def _bug(error: Exception) -> ScorewatchError:
 
 def _tell(error: ScorewatchError, code: int, *, as_json: bool) -> int:
     if as_json:
-        told = {"what": error.what, "where": error.where, "hint": error.hint, "exit_code": int(code)}
-        sys.stdout.write(json.dumps({"error": told}) + "\n")
-        return int(code)
-    where = f"{printable(error.where)}: " if error.where else ""
-    sys.stderr.write(f"scorewatch: {where}{printable_text(error.what)}\n")
-    if error.hint:
-        sys.stderr.write(f"  {printable_text(error.hint)}\n")
+        emit(error_json(error, code))
+    else:
+        tell_error(error)
     return int(code)

@@ -10,8 +10,9 @@ import typer
 
 from scorewatch.cli.options import Config, Json  # noqa: TC001 - typer reads the annotations at run time
 from scorewatch.cli.tally import Tally
-from scorewatch.cli.words import count, emit, say, shown_path
+from scorewatch.cli.words import count, emit, error_json, say, shown_path, tell_error
 from scorewatch.daemon import wiring
+from scorewatch.model.errors import ScorewatchError
 from scorewatch.settings.load import load
 from scorewatch.telemetry.plain import printable
 
@@ -29,16 +30,24 @@ def run(config: Config, once: Once = False, as_json: Json = False) -> None:  # n
     if not once:
         raise typer.Exit(wiring.run(settings))
     tally = Tally()
-    with _progress(tally, wanted=not as_json):
-        code = wiring.run(settings, once=True, listeners=[tally])
+    try:
+        with _progress(tally, wanted=not as_json):
+            wiring.run(settings, once=True, listeners=[tally])
+    except ScorewatchError as error:
+        if not tally.ended:
+            raise
+        _sum_up(tally, settings, as_json=as_json, error=error)
+        raise typer.Exit(error.exit_code) from None
     _sum_up(tally, settings, as_json=as_json)
-    raise typer.Exit(code)
 
 
-def _sum_up(tally: Tally, settings: Settings, *, as_json: bool) -> None:
+def _sum_up(tally: Tally, settings: Settings, *, as_json: bool, error: ScorewatchError | None = None) -> None:
+    """What came of it; of a job that ended early too."""
     if as_json:
-        emit({**tally.as_json(), "outbox": str(settings.output.path)})
+        emit({**tally.as_json(), "outbox": str(settings.output.path), **({} if error is None else error_json(error))})
         return
+    if error is not None:
+        tell_error(error)
     for name in tally.unsettled:
         say(f"still being written, left in the inbox: {printable(name)}")
     parts = [f"{count(tally.scored, 'file')} scored"]

@@ -18,13 +18,14 @@ from scorewatch.model.errors import ScorewatchError
 from scorewatch.model.events import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from scorewatch.cli.opened import Deployment
     from scorewatch.ledger.reading import BatchRow, StateCount
 
 LAST_BATCHES = 10
+#: States of batches whose files are counted as done or failed already, or in the batch's halves.
+_COUNTED = frozenset({BatchState.COMMITTED, BatchState.QUARANTINED, BatchState.SPLIT, BatchState.RELEASED})
 _STALE_S = 90.0  #: a daemon that lives and has not written its status for so long hangs, or the disk is full
 
 
@@ -35,11 +36,9 @@ class Figures:
     waiting: int = 0  #: in the inbox, whole or not, and parked ones
     claimed: int = 0
     running: int = 0  #: of those
-    done: int = 0
+    done: int = 0  #: released, their output visible; ever
     quarantined: int = 0  #: that lie in quarantine now
-    skipped: int = 0
-    withdrawn: int = 0
-    arrived: int | None = None  #: as the daemon counted them when it saw them first; None: nobody did
+    skipped: int = 0  #: that lie in `skipped/` now
 
 
 @dataclass(slots=True)
@@ -51,7 +50,7 @@ class Standing:
     daemon: dict[str, Any]
     health: list[str] = field(default_factory=list)
     files: Figures = field(default_factory=Figures)
-    conservation: dict[str, Any] = field(default_factory=dict)
+    conservation: dict[str, Any] = field(default_factory=dict)  #: see `conserved`; of a living daemon only
     workers: list[dict[str, Any]] = field(default_factory=list)
     batches: list[dict[str, Any]] = field(default_factory=list)
     running_batches: list[dict[str, Any]] = field(default_factory=list)
@@ -69,7 +68,6 @@ class _Told:
 
     owner: str = ""
     counts: list[StateCount] = field(default_factory=list)
-    counters: dict[str, int] = field(default_factory=dict)
     last: list[BatchRow] = field(default_factory=list)
 
     def files(self, state: BatchState, outcome: BatchState | None = None) -> int:
@@ -115,6 +113,7 @@ def _take_over(result: Standing, said: dict[str, Any], now: float) -> None:
     result.health += [str(sentence) for sentence in said.get("health") or ()]
     result.workers = list(said.get("workers") or ())
     result.running_batches = list(said.get("running_batches") or ())
+    result.conservation = conserved(said)
     result.unsettled = [str(name) for name in said.get("unsettled") or ()]
     updated = moment(said.get("updated_at"))
     if updated is not None and now - updated > _STALE_S:
@@ -132,7 +131,6 @@ def _ask_ledger(deployment: Deployment, health: list[str]) -> _Told:
             return _Told(
                 owner=owner_of(deployment.name, ledger.facts()),
                 counts=ledger.counts(),
-                counters=ledger.counters(),
                 last=ledger.last_batches(LAST_BATCHES),
             )
     except ScorewatchError as error:
@@ -177,44 +175,42 @@ def _count(deployment: Deployment, told: _Told, result: Standing) -> None:
     files.done = told.files(BatchState.RELEASED, BatchState.COMMITTED)
     files.running = told.files(BatchState.RUNNING)
     set_aside = told.files(BatchState.RELEASED, BatchState.QUARANTINED)
-    files.skipped = told.counters.get("skipped", 0)
-    files.withdrawn = told.counters.get("withdrawn", 0)
-    files.arrived = told.counters.get("arrived")
     try:
         with InboxLook(inbox, told.owner) as look:
-            files.waiting = _length(look.waiting())
+            files.waiting = sum(1 for _ in look.waiting())
             claimed = [batch_id for batch_id, _ in look.claimed()]
             files.claimed = sum(map(bool, claimed))
             files.waiting += len(claimed) - files.claimed  # parked ones wait, wherever they lie
-            files.quarantined = look.count_quarantined()
-            files.skipped = max(files.skipped, look.count_skipped())
+            files.quarantined = sum(1 for _ in look.quarantined())
+            files.skipped = sum(1 for _ in look.skipped())
     except OSError as error:
         result.health.append(f"the inbox {inbox.path} can't be looked into: {error.strerror}")
         return
     if inbox.claim == "ledger":  # files stay where they are, whatever became of them
         files.claimed = told.files(BatchState.SEALED) + files.running + told.files(BatchState.SCORED)
+        files.quarantined = set_aside
         files.waiting = max(0, files.waiting - files.claimed - files.done - set_aside)
-    result.conservation = _conserved(files, set_aside, alive=bool(result.daemon["alive"]))
 
 
-def _length(names: Iterable[str]) -> int:
-    return sum(1 for _ in names)
+def conserved(said: dict[str, Any]) -> dict[str, Any]:
+    """Whether every file that arrived since the daemon's start is accounted for, by its own figures.
 
-
-def _conserved(files: Figures, set_aside: int, *, alive: bool) -> dict[str, Any]:
-    """Whether as many files came as there are now, each counted where it is.
-
-    Files that were put back count as set aside and as arrived again, so the records' figure is the one to use.
+    `lost` is how many are not; files that an earlier daemon left make it negative, and a claim that is under way
+    just now makes it uncertain (`certain`).
     """
+    counts, waiting = said.get("counts"), said.get("waiting")
+    if not isinstance(counts, dict) or not isinstance(waiting, dict):
+        return {}
+    under_way = sum(int(b.get("files", 0)) for b in said.get("running_batches", ()) if b.get("state") not in _COUNTED)
     parts = {
-        "waiting": files.waiting,
-        "claimed": files.claimed,
-        "done": files.done,
-        "quarantined": set_aside,
-        "skipped": files.skipped,
-        "withdrawn": files.withdrawn,
+        "waiting": int(waiting.get("in_batch", 0)),
+        "claimed": under_way,
+        **{name: int(counts.get(name, 0)) for name in ("done", "failed", "withdrawn")},
     }
-    total = sum(parts.values())
-    unseen = total - files.arrived if files.arrived is not None else 0
-    holds = files.arrived is None or unseen == 0 or (not alive and 0 < unseen <= files.waiting)
-    return {"arrived": files.arrived, **parts, "difference": unseen, "holds": holds}
+    arrived = int(counts.get("arrived", 0)) + int(counts.get("recovered", 0))
+    return {
+        "arrived": arrived,
+        **parts,
+        "lost": arrived - sum(parts.values()),
+        "certain": "recovered" in counts and not waiting.get("claiming"),
+    }

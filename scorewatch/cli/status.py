@@ -64,18 +64,13 @@ def _figures(files: Figures) -> list[str]:
 
 
 def _conservation(sum_: dict[str, Any]) -> list[str]:
-    if not sum_ or sum_["arrived"] is None:
+    """The daemon's own account of what came since its start."""
+    if not sum_:
         return []
-    parts = " + ".join(f"{sum_[name]:,} {name}" for name in _PARTS)
-    if sum_["difference"] == 0:
-        return [painted(f"  arrived {sum_['arrived']:,} = {parts}", "dim")]
-    if sum_["holds"]:
-        return [painted(f"  arrived {sum_['arrived']:,}, and {sum_['difference']:,} not seen yet = {parts}", "dim")]
-    line = f"  arrived {sum_['arrived']:,} ≠ {parts}: {sum_['difference']:+,}"
-    return [painted(line + " (for a moment, while files move, that is nothing)", "warn")]
-
-
-_PARTS = ("waiting", "claimed", "done", "quarantined", "skipped", "withdrawn")
+    parts = " + ".join(f"{sum_[name]:,} {name}" for name in ("waiting", "claimed", "done", "failed", "withdrawn"))
+    if sum_["lost"] == 0 or not sum_["certain"]:
+        return [painted(f"  since its start: {sum_['arrived']:,} arrived, {parts}", "dim")]
+    return [painted(f"  since its start: {sum_['arrived']:,} arrived ≠ {parts}", "warn")]
 
 
 def _workers(workers: list[dict[str, Any]]) -> list[str]:

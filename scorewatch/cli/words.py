@@ -14,6 +14,8 @@ from scorewatch.telemetry.plain import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from scorewatch.model.errors import ScorewatchError
+
 _COLOURS = {"ok": "32", "warn": "33", "bad": "31", "dim": "2", "head": "1"}
 _STEPS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 _JUST_NOW_S = 2
@@ -38,6 +40,29 @@ def painted(line: str, mood: str) -> str:
 def emit(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """Print the one JSON object of a command; ASCII, so that any file name comes through."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=True, default=str) + "\n")
+
+
+def tell_error(error: ScorewatchError) -> None:
+    """Say what is wrong, where, and what to do, on standard error; a script's own traceback before it."""
+    if trace := getattr(error, "traceback", ""):
+        sys.stderr.write(printable_text(trace.rstrip("\n")) + "\n\n")
+    where = f"{printable(error.where)}: " if error.where else ""
+    sys.stderr.write(f"scorewatch: {where}{printable_text(error.what)}\n")
+    if error.hint:
+        sys.stderr.write(f"  {printable_text(error.hint)}\n")
+
+
+def error_json(error: ScorewatchError, code: int | None = None) -> dict[str, Any]:
+    """The same as `{"error": …}`; `code` where the process ends with another one than the error's own."""
+    told = {
+        "what": error.what,
+        "where": error.where,
+        "hint": error.hint,
+        "exit_code": int(error.exit_code if code is None else code),
+    }
+    if trace := getattr(error, "traceback", ""):
+        told["traceback"] = trace
+    return {"error": told}
 
 
 def shown_path(path: object) -> str:
