@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import gc
+import io
 import os
 import shutil
 import stat
@@ -32,6 +33,7 @@ class Staging:
         self._root = root
         self._appends_rows = appends_rows
         self._folders: list[str] = []
+        self._ever_used = False
         self.out = os.path.join(root, "out")
 
     def prepare(self) -> None:
@@ -68,9 +70,11 @@ class Staging:
 
     def _look_through_out(self) -> bool:
         """Whether anything is in `out` that init() did not make; all of it is checked."""
-        if stat.S_ISLNK(_mode(self.out)):
+        mode = _mode(self.out)
+        if stat.S_ISLNK(mode):
             raise BadResultError("the script put a symbolic link in the place of $AZUREML_BI_OUTPUT_PATH")
-        os.makedirs(self.out, exist_ok=True)  # a script may have removed it
+        if not mode:  # a script may have removed it
+            os.makedirs(self.out)
         folders: set[str] = set()
         files = []
         for entry in walk(self.out):
@@ -85,7 +89,9 @@ class Staging:
             raise BadResultError(
                 f"the script wrote a file named {MANIFEST}, which is the name of the batch's own manifest"
             )
-        self._refuse_open_files(files)
+        self._ever_used = self._ever_used or bool(files)
+        if self._ever_used:  # else no handle can point into it: looking costs as much as all the rest
+            self._refuse_open_files(files)
         return bool(files) or folders != set(self._folders)
 
     def _refuse_open_files(self, files: list[str]) -> None:
@@ -95,7 +101,7 @@ class Staging:
             if not still_open:
                 return
             if not again:
-                gc.collect()  # a file object in a cycle is closed by this
+                _close_forgotten_files()
         names = ", ".join(map(repr, sorted(set(still_open))[:5]))
         raise BadResultError(
             f"the script left a file open in $AZUREML_BI_OUTPUT_PATH: {names}; close it before run() returns"
@@ -138,6 +144,15 @@ def walk(folder: str) -> Iterator[os.DirEntry[str]]:
         yield entry
         if entry.is_dir(follow_symlinks=False):
             yield from walk(entry.path)
+
+
+def _close_forgotten_files() -> None:
+    """Close file objects that nobody can reach any more; flushed first, since the collector may not do that."""
+    for thing in gc.get_objects():
+        if isinstance(thing, (io.TextIOWrapper, io.BufferedWriter)):
+            with contextlib.suppress(Exception):
+                thing.flush()
+    gc.collect()
 
 
 def discard(folder: str) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import array
 import base64
-import math
 from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .plain import plain, text_of
 
 _NESTED = "arrow:"
-_WHOLE = {int: ("q", pa.int64()), float: ("d", pa.float64())}
+_QUICK = {
+    int: ("q", pa.int64(), pa.int64()),
+    float: ("d", pa.float64(), pa.float64()),
+    bool: ("b", pa.int8(), pa.bool_()),
+}
 
 
 def array_of(values: Any) -> Any:
@@ -31,20 +35,33 @@ def array_of(values: Any) -> Any:
 def _quick(values: list[Any]) -> Any:
     """Columns of one plain type, without the import of pandas that pyarrow's general way brings (0.3 s, 40 MB)."""
     kinds = set(map(type, values))
-    if len(kinds) != 1:
-        return _quick_text(values) if kinds == {str, type(None)} else None
-    kind = kinds.pop()
-    if kind is type(None):
+    known = kinds - {type(None)}
+    if not known:
         return pa.nulls(len(values))
+    kind = known.pop()
+    if known:
+        return None
     if kind is str:
         return _quick_text(values)
-    if kind not in _WHOLE or (kind is float and any(map(math.isnan, values))):
-        return None
-    code, arrow_type = _WHOLE[kind]
+    return _quick_numbers(values, kind, gaps=len(kinds) > 1) if kind in _QUICK else None
+
+
+def _quick_numbers(values: list[Any], kind: type, *, gaps: bool) -> Any:
+    if kind is float and any(map(_is_gap, values)):
+        gaps = True
+    known = [not _is_gap(value) for value in values] if gaps else []
+    if gaps:
+        values = [value if there else 0 for value, there in zip(values, known)]
+    code, stored, wanted = _QUICK[kind]
     try:
-        return pa.Array.from_buffers(arrow_type, len(values), [None, pa.py_buffer(array.array(code, values))])
+        made = pa.Array.from_buffers(stored, len(values), [None, pa.py_buffer(array.array(code, values))]).cast(wanted)
     except OverflowError:
         return None
+    return pc.if_else(_quick_numbers(known, bool, gaps=False), made, pa.nulls(len(values), wanted)) if gaps else made
+
+
+def _is_gap(value: Any) -> bool:
+    return value is None or value != value  # noqa: PLR0124 - NaN alone differs from itself
 
 
 def _quick_text(values: list[Any]) -> Any:
