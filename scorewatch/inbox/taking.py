@@ -65,27 +65,30 @@ class Taking:
         except OSError as error:
             (self.vanished if probe.explain(error, relpath).gone else self.busy).append(relpath)
             return
+        left = True
         try:
-            self._take_open(file, fd, src, self._targets.at(folder))
+            left = self._take_open(file, fd, src, self._targets.at(folder))
         except FileNotFoundError:
             self.vanished.append(relpath)
         except PermissionError as error:
             # Immutable, or in a folder that we may not write to. One such file must not fail its whole batch.
             self.stuck.append((relpath, error.strerror or str(error)))
             self.busy.append(relpath)
+            left = False
         finally:
             os.close(fd)
-        if parked:
+        if parked and left:
             self._parking.left(relpath)
 
-    def _take_open(self, file: Observation, fd: int, src: int, dst: int) -> None:
+    def _take_open(self, file: Observation, fd: int, src: int, dst: int) -> bool:
+        """Whether the file left its place: it is got, or parked."""
         relpath = file.relpath
         base = relpath.rpartition("/")[2]
         lease = probe.ask_lease(fd) if self._leases else Lease.NONE
         held = os.fstat(fd)
         if not self._may_go(file, lease, held) or (self._suffix and not self._take_marker(relpath, src, dst)):
             self.busy.append(relpath)
-            return
+            return False
         try:
             os.rename(base, base, src_dir_fd=src, dst_dir_fd=dst)
         except OSError:
@@ -105,6 +108,7 @@ class Taking:
         else:
             self.busy.append(relpath)
             self._parking.put(dst, relpath)
+        return True
 
     def _may_go(self, file: Observation, lease: Lease, held: os.stat_result) -> bool:
         if lease is Lease.QUIET:

@@ -1,0 +1,345 @@
+"""Claims by rename: what stands on disk at each step, and after a crash between any two."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from scorewatch.inbox import moves, taking
+from scorewatch.inbox.claim import RenameClaims
+from scorewatch.model.batches import MiniBatch, SealReason
+from scorewatch.model.errors import ExitCode, ScorewatchError
+from scorewatch.model.files import Observation
+from scorewatch.model.ids import halves
+
+
+def batch_of(batch_id: str, files: tuple[Observation, ...]) -> MiniBatch:
+    return MiniBatch(
+        batch_id=batch_id, files=files, total_bytes=0, sealed_because=SealReason.FILES, sealed_at=0.0, tries=4
+    )
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+
+def drop(inbox: Path, *relpaths: str) -> list[Observation]:
+    for relpath in relpaths:
+        (inbox / relpath).parent.mkdir(parents=True, exist_ok=True)
+        (inbox / relpath).write_text(relpath)
+    return [Observation(relpath) for relpath in relpaths]
+
+
+def claim_all(claims: RenameClaims, files: list[Observation]) -> MiniBatch:
+    batch_id, got, busy, vanished = claims.claim(files)
+    assert (len(got), busy, vanished) == (len(files), [], [])
+    return batch_of(batch_id, got)
+
+
+def test_claims_lie_under_their_owner_and_are_closed_to_others(claims: RenameClaims, inbox: Path) -> None:
+    batch = claim_all(claims, drop(inbox, "s/a"))
+    assert tree(inbox) == [f".scorewatch/claim/digits-1/{batch.batch_id}/s/a"]
+    assert (inbox / ".scorewatch").stat().st_mode & 0o777 == 0o700
+
+
+def test_an_empty_claim_leaves_no_folder(claims: RenameClaims, inbox: Path) -> None:
+    claims.claim([Observation("gone"), Observation("s/gone")])
+    assert claims.remains() == {}
+    assert [p.name for p in (inbox / ".scorewatch/claim/digits-1").iterdir()] == [".parked"]
+
+
+def test_claims_of_others_are_not_ours(claims: RenameClaims, inbox: Path) -> None:
+    other = RenameClaims(inbox, "other-2")
+    theirs = claim_all(other, drop(inbox, "a"))
+    assert claims.remains() == {}
+    assert list(other.remains()) == [theirs.batch_id]
+    other.root.close()
+
+
+# ---------------------------------------------------------------- a writer in the wrong moment
+def race(monkeypatch: pytest.MonkeyPatch, act: object) -> None:
+    """Have `act` called after the file was opened and probed, just before the rename."""
+    rename = os.rename
+
+    def racing(src: str, dst: str, **fds: int) -> None:
+        monkeypatch.setattr(taking.os, "rename", rename)
+        act()  # type: ignore[operator]
+        rename(src, dst, **fds)
+
+    monkeypatch.setattr(taking.os, "rename", racing)
+
+
+def test_a_file_that_a_writer_opens_in_between_is_parked_and_claimed_once_it_is_quiet(
+    claims: RenameClaims, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writers = []
+
+    def knock() -> None:
+        os.close(os.open(inbox / "a", os.O_RDONLY))
+        with pytest.raises(BlockingIOError):
+            os.open(inbox / "a", os.O_WRONLY | os.O_NONBLOCK)
+        writers.append(1)
+
+    race(monkeypatch, knock)
+    _, got, busy, _ = claims.claim(drop(inbox, "a", "b"))
+    assert ([file.relpath for file in got], busy, writers) == (["b"], ["a"], [1])
+    assert not (inbox / "a").exists()
+    assert claims.parked() == ("a",)
+
+    drop(inbox, "a")  # a second arrival of that name, which must not meet the first
+    (inbox / "a").write_text("second")
+    first = claim_all(claims, [Observation("a")])
+    second = claim_all(claims, [Observation("a")])
+    assert (Path(claims.where(first)) / "a").read_text() == "a"
+    assert (Path(claims.where(second)) / "a").read_text() == "second"
+    assert claims.parked() == ()
+    assert list((inbox / ".scorewatch/claim/digits-1/.parked").iterdir()) == []
+
+
+def test_a_file_that_is_replaced_in_between_is_claimed_as_what_it_is_now(
+    claims: RenameClaims, inbox: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "new").write_text("longer content")
+    race(monkeypatch, lambda: (tmp_path / "new").rename(inbox / "a"))
+    batch = claim_all(claims, drop(inbox, "a"))
+    assert batch.files[0].size == len("longer content")
+    assert batch.files[0].inode == (Path(claims.where(batch)) / "a").stat().st_ino
+
+
+def test_a_busy_file_that_replaces_one_in_between_is_parked(
+    claims: RenameClaims, inbox: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with (tmp_path / "new").open("w") as writer:
+        writer.write("half")
+        writer.flush()
+        race(monkeypatch, lambda: (tmp_path / "new").rename(inbox / "a"))
+        _, got, busy, _ = claims.claim(drop(inbox, "a"))
+        assert (got, busy, claims.parked()) == ((), ["a"], ("a",))
+        assert claims.claim([Observation("a")])[2] == ["a"]
+        writer.write(" and whole")
+    batch = claim_all(claims, [Observation("a")])
+    assert (Path(claims.where(batch)) / "a").read_text() == "half and whole"
+
+
+def test_parked_files_are_found_by_the_next_start(
+    claims: RenameClaims, inbox: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (inbox / "s").mkdir()
+    with (tmp_path / "new").open("w") as writer:
+        writer.write("x")
+        writer.flush()
+        race(monkeypatch, lambda: (tmp_path / "new").rename(inbox / "s/a"))
+        claims.claim(drop(inbox, "s/a"))
+    again = RenameClaims(inbox, "digits-1")
+    assert (again.remains(), again.parked()) == ({}, ("s/a",))
+    claim_all(again, [Observation("s/a")])
+    assert again.parked() == ()
+    again.root.close()
+
+
+def test_a_start_parks_what_a_crash_left_busy_in_a_claim_that_nobody_sealed(claims: RenameClaims, inbox: Path) -> None:
+    unsealed = claim_all(claims, drop(inbox, "a", "b"))
+    sealed = claim_all(claims, drop(inbox, "c"))
+    with (Path(claims.where(unsealed)) / "a").open("a"), (Path(claims.where(sealed)) / "c").open("a"):
+        remains = claims.remains(sealed={sealed.batch_id})
+    assert {k: [f.relpath for f in v] for k, v in remains.items()} == {unsealed.batch_id: ["b"], sealed.batch_id: ["c"]}
+    assert claims.parked() == ("a",)
+
+
+def test_one_file_that_can_t_be_moved_costs_the_others_nothing(
+    claims: RenameClaims, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+
+    def refusing(src: str, dst: str, **fds: int) -> None:
+        if src == "b":
+            raise PermissionError(1, "Operation not permitted")
+        rename(src, dst, **fds)
+
+    monkeypatch.setattr(taking.os, "rename", refusing)
+    _, got, busy, _ = claims.claim(drop(inbox, "a", "b", "c"))
+    assert ([file.relpath for file in got], busy) == (["a", "c"], ["b"])
+    found = claims.probe(claims.root.fd, "b")
+    assert found.reason is not None
+    assert "not permitted" in found.detail
+
+
+def test_when_the_disk_fails_what_was_got_is_told_and_the_next_claim_says_why(
+    claims: RenameClaims, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+
+    def failing(src: str, dst: str, **fds: int) -> None:
+        if src != "a":
+            raise OSError(28, "No space left on device")
+        rename(src, dst, **fds)
+
+    monkeypatch.setattr(taking.os, "rename", failing)
+    files = drop(inbox, "a", "b", "c")
+    _, got, busy, _ = claims.claim(files)
+    assert ([file.relpath for file in got], busy) == (["a"], ["b", "c"])
+    with pytest.raises(OSError, match="No space"):
+        claims.claim(files[1:])
+    assert len(claims.remains()) == 1
+    assert (inbox / "b").exists()
+
+
+# ---------------------------------------------------------------- markers
+def test_markers_travel_with_their_files_to_the_end(inbox: Path) -> None:
+    claims = RenameClaims(inbox, "d-1", marker_suffix=".done")
+    drop(inbox, "a", "a.done", "b", "b.done", "c")
+    batch_id, got, busy, _ = claims.claim([Observation(n) for n in "abc"])
+    assert ([file.relpath for file in got], busy) == (["a", "b"], ["c"])
+    left, right = halves(batch_id)
+    claims.divide(batch_of(batch_id, got), [(left, got[:1]), (right, got[1:])])
+    claims.set_aside(batch_of(left, got[:1]), {})
+    claims.release(batch_of(right, got[1:]))
+    names = [name.split(".scorewatch/")[1].split("/", 2)[-1] for name in tree(inbox) if ".scorewatch/" in name]
+    assert sorted(names) == sorted(["_error.json", "a", "a.done", f"{right}/b", f"{right}/b.done"])
+    assert [(r.relpath, r.message) for r in claims.quarantine.put_back()] == [("a", "")]
+    assert {"a", "a.done"} <= set(tree(inbox))
+    claims.root.close()
+
+
+def test_a_crash_between_marker_and_file_is_finished_by_the_next_start(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = RenameClaims(inbox, "d-1", marker_suffix=".done")
+    drop(inbox, "s/a", "s/a.done")
+
+    class Crash(BaseException):
+        pass
+
+    rename = os.rename
+
+    def crashing(src: str, dst: str, **fds: int) -> None:
+        if src == "a":
+            raise Crash
+        rename(src, dst, **fds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(taking.os, "rename", crashing)
+        with pytest.raises(Crash):
+            claims.claim([Observation("s/a")])
+    claims.root.close()
+    again = RenameClaims(inbox, "d-1", marker_suffix=".done")
+    remains = again.remains(sealed=())
+    assert [[file.relpath for file in files] for files in remains.values()] == [["s/a"]]
+    assert not (inbox / "s/a").exists()
+    again.root.close()
+
+
+def test_a_marker_whose_file_goes_away_in_between_goes_back(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    claims = RenameClaims(inbox, "d-1", marker_suffix=".done")
+    drop(inbox, "a", "a.done")
+    race(monkeypatch, (inbox / "a").unlink)
+    _, got, _, vanished = claims.claim([Observation("a")])
+    assert (got, vanished) == ((), ["a"])
+    assert tree(inbox) == ["a.done"]
+    claims.root.close()
+
+
+# ---------------------------------------------------------------- where it ends
+def test_released_claims_are_archived_by_day_and_pruned_by_age(claims: RenameClaims, inbox: Path) -> None:
+    batch = claim_all(claims, drop(inbox, "s/a"))
+    claims.release(batch)
+    claims.release(batch)
+    (day,) = (inbox / ".scorewatch/done").iterdir()
+    assert tree(day) == [f"{batch.batch_id}/s/a"]
+    old = inbox / ".scorewatch/done/2020-01-01/x"
+    old.mkdir(parents=True)
+    (old / "link").symlink_to(inbox)
+    (inbox / ".scorewatch/done/notes").mkdir()
+    assert claims.prune_done(30, 1_800_000_000.0 if day.name > "2027" else day.stat().st_mtime) == ["2020-01-01"]
+    assert day.exists()
+    assert (inbox / ".scorewatch/done/notes").exists()
+
+
+def test_an_archived_namesake_is_not_mixed_with(claims: RenameClaims, inbox: Path) -> None:
+    batch = claim_all(claims, drop(inbox, "a"))
+    claims.release(batch)
+    (inbox / f".scorewatch/claim/digits-1/{batch.batch_id}").mkdir()
+    (inbox / f".scorewatch/claim/digits-1/{batch.batch_id}/b").write_text("b")
+    claims.release(batch)
+    (day,) = (inbox / ".scorewatch/done").iterdir()
+    assert tree(day) == [f"{batch.batch_id}.2/b", f"{batch.batch_id}/a"]
+
+
+def test_a_day_that_was_deleted_by_hand_is_made_again(claims: RenameClaims, inbox: Path) -> None:
+    claims.release(claim_all(claims, drop(inbox, "a")))
+    moves_root = os.open(inbox / ".scorewatch", os.O_RDONLY)
+    moves_done = moves.open_folder(moves_root, "done")
+    for day in moves.names(moves_done):
+        taking.os.rename(day, "gone", src_dir_fd=moves_done, dst_dir_fd=moves_root)
+        for path in sorted((inbox / ".scorewatch/gone").rglob("*"), reverse=True):
+            path.unlink() if path.is_file() else path.rmdir()
+        (inbox / ".scorewatch/gone").rmdir()
+    os.close(moves_done)
+    os.close(moves_root)
+    batch = claim_all(claims, drop(inbox, "b"))
+    claims.release(batch)
+    assert [p.name for p in (inbox / ".scorewatch/done").rglob("b")] == ["b"]
+
+
+def test_released_inputs_can_be_deleted(inbox: Path) -> None:
+    claims = RenameClaims(inbox, "d-1", after="delete")
+    batch = claim_all(claims, drop(inbox, "s/a"))
+    claims.release(batch)
+    claims.release(batch)
+    assert tree(inbox) == []
+    claims.root.close()
+
+
+def test_gone_means_done_only_while_the_inbox_stands(claims: RenameClaims, inbox: Path) -> None:
+    batch = claim_all(claims, drop(inbox, "a"))
+    moves_fd = os.open(inbox, os.O_RDONLY)
+    taking.os.rename(".scorewatch", "x", src_dir_fd=moves_fd, dst_dir_fd=moves_fd)
+    os.close(moves_fd)
+    for path in sorted((inbox / "x").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    for act in (claims.release, claims.look, lambda b: claims.set_aside(b, {})):
+        with pytest.raises(OSError, match="deleted"):
+            act(batch)
+
+
+def test_drop_never_removes_a_file(claims: RenameClaims, inbox: Path) -> None:
+    batch = claim_all(claims, drop(inbox, "s/a"))
+    with pytest.raises(OSError, match="not empty"):
+        claims.drop(batch.batch_id)
+    (Path(claims.where(batch)) / "s/a").unlink()
+    claims.drop(batch.batch_id)
+    claims.drop(batch.batch_id)
+    assert claims.remains() == {}
+
+
+# ---------------------------------------------------------------- fsync
+def test_sync_makes_each_folder_durable_once_and_process_durability_none(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = RenameClaims(inbox, "d-1")
+    one = claim_all(claims, drop(inbox, "a", "s/t/b", "s/c"))
+    two = claim_all(claims, drop(inbox, "d"))
+    synced: list[str] = []
+    monkeypatch.setattr(moves, "sync_folder", lambda fd: synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())))
+    claims.sync([one, two])
+    base = f"{inbox}/.scorewatch/claim/d-1"
+    a, b = f"{base}/{one.batch_id}", f"{base}/{two.batch_id}"
+    assert sorted(synced) == sorted([base, a, f"{a}/s", f"{a}/s/t", b, str(inbox), f"{inbox}/s", f"{inbox}/s/t"])
+    synced.clear()
+    RenameClaims(inbox, "d-2", durable=False).sync([one, two])
+    assert synced == []
+    claims.root.close()
+
+
+# ---------------------------------------------------------------- who may
+def test_a_planted_folder_or_link_is_refused_in_a_sentence(inbox: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (inbox / ".scorewatch").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ScorewatchError) as caught:
+        RenameClaims(inbox, "d-1")
+    assert caught.value.exit_code is ExitCode.FOLDER_UNUSABLE
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    with pytest.raises(ScorewatchError, match="not there"):
+        RenameClaims(tmp_path / "missing", "d-1")
