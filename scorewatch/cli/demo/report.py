@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -64,7 +65,7 @@ class Voice:
 
 def _table(rows: list[dict[str, Any]]) -> Table:
     """Some predictions beside the truth."""
-    table = Table(title="Some of the predictions", title_justify="left", pad_edge=False)
+    table = Table(title="Some of the predictions", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("file")
     for name in ("predicted", "truth", "confidence"):
         table.add_column(name, justify="right")
