@@ -51,7 +51,7 @@ def judge(room: Room, *, was_low: bool) -> Low | Fine:
     missing = []
     if room.free_bytes < bytes_wanted:
         missing.append(f"{_size(room.free_bytes)} are free, {_size(bytes_wanted)} are needed to go on")
-    if room.total_inodes and room.free_inodes < inodes_wanted:
+    if room.free_inodes < inodes_wanted:  # never so where there is no limit: 0 of 0 are wanted
         missing.append(f"{room.free_inodes} inodes are free, {inodes_wanted} are needed to go on")
     return Low("the disk is nearly full: " + "; ".join(missing)) if missing else Fine()
 

@@ -270,6 +270,12 @@ def test_an_output_that_a_killed_daemon_left_is_synced_when_it_is_recognised(
     assert fsyncs.take() == ["batches", "batches/sealed_date=2026-11-22"]
 
 
+def test_the_outboxs_own_folders_are_durable_from_the_start(story: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsyncs = Fsyncs(monkeypatch, story.root.parent)
+    Outbox.open(story.root)
+    assert fsyncs.take() == ["outbox"]
+
+
 def test_a_failed_sync_is_owed_still(story: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     story.publish()
     with monkeypatch.context() as broken:
