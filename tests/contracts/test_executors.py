@@ -78,17 +78,16 @@ class World:
             for event in self.said:
                 if isinstance(event, kind) and all(getattr(event, key) == value for key, value in fields.items()):
                     return event
-            left = deadline - time.monotonic()
-            assert left > 0, f"no {kind.__name__} {fields} among {self.said}"
-            select.select(self.executor.sources(), [], [], left)
+            woken = select.select(self.executor.sources(), [], [], max(0.0, deadline - time.monotonic()))[0]
+            assert woken, f"no {kind.__name__} {fields} among {self.said}"
             self.said += self.executor.news()
 
     def until_answered(self, *batches: MiniBatch) -> None:
         """Listen until each of them has an answer."""
         deadline = time.monotonic() + PATIENCE_S
         while any(not self.answers()[batch.batch_id, batch.dispatch] for batch in batches):
-            assert time.monotonic() < deadline, f"no answer to all of {batches} in {self.said}"
-            select.select(self.executor.sources(), [], [], 1)
+            woken = select.select(self.executor.sources(), [], [], max(0.0, deadline - time.monotonic()))[0]
+            assert woken, f"no answer to all of {batches} in {self.said}"
             self.said += self.executor.news()
 
     def about(self, batch: MiniBatch) -> list[str]:
@@ -362,6 +361,13 @@ def test_news_never_waits(world: World) -> None:
         world.executor.news()
     world.open_gate()
     assert time.monotonic() - began < 1
+
+
+def test_nobody_is_woken_when_there_is_no_news(world: World) -> None:
+    world.started()
+    world.until_answered(world.order(batch_of("plain")), world.order(batch_of("plain", number=2), worker_id=9))
+    world.said += world.executor.news()
+    assert select.select(world.executor.sources(), [], [], 0.05)[0] == []
 
 
 def test_after_close_nothing_is_said_or_kept(world: World) -> None:

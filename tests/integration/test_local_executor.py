@@ -85,9 +85,8 @@ class Pool:
                     attrgetter(key.replace("__", "."))(event) == value for key, value in fields.items()
                 ):
                     return event
-            left = deadline - time.monotonic()
-            assert left > 0, f"no {kind.__name__} {fields} among {self.said}"
-            select.select(self.executor.sources(), [], [], left)
+            woken = select.select(self.executor.sources(), [], [], max(0.0, deadline - time.monotonic()))[0]
+            assert woken, f"no {kind.__name__} {fields} among {self.said}"
             self.said += self.executor.news()
 
     def kinds(self) -> list[str]:
@@ -370,14 +369,18 @@ def test_a_reload_brings_another_plan(pool: Pool) -> None:
     pool.until(BatchScored, worker_id=1)
 
 
-def test_a_worker_is_told_what_is_its_own(make: Make, tmp_path: Path) -> None:
+def test_a_worker_is_told_what_is_its_own(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = {"environment": {"OMP_NUM_THREADS": "7", "GREETING": "hello"}, "devices": ("0", "GPU-3f"), "slots": 4}
     pool = make(plan=plan)
-    os.environ["NOTIFY_SOCKET"] = "/run/none"
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/none")
+    own, (theirs, other) = os.dup(0), os.pipe()
+    os.dup2(theirs, 0)  # a stdin that a script could wait at for ever
     try:
         pool.started(1, slot=3)
     finally:
-        del os.environ["NOTIFY_SOCKET"]
+        os.dup2(own, 0)
+        for each in (own, theirs, other):
+            os.close(each)
     pool.order("tells")
     pool.until(BatchScored)
     told = (tmp_path / "logs/user/stdout/0/process003.e1-1.stdout.txt").read_text()
@@ -390,7 +393,7 @@ def test_a_worker_is_told_what_is_its_own(make: Make, tmp_path: Path) -> None:
     assert "NOTIFY_SOCKET None\n" in told
     assert "fds 0 1 2 line\n" in told
     assert "leads its group True\n" in told
-    assert "stdin ''\n" in told
+    assert "stdin /dev/null\n" in told
 
 
 # ---------------------------------------------------------------- questions and logs

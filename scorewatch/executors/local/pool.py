@@ -133,7 +133,7 @@ class LocalExecutor:
     def stop(self, worker_id: int) -> None:
         """Let a worker end by itself; WorkerDied follows."""
         worker = self._workers.get(worker_id)
-        if worker is not None and not worker.talk.stopping:
+        if worker is not None:
             worker.talk.stopping = True
             self._send(worker, {"do": do.STOP})
 

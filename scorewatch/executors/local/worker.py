@@ -55,7 +55,7 @@ class Worker:
     @property
     def takes_orders(self) -> bool:
         """Whether an order could still be answered."""
-        return not (self.killed or self.talk.stopping or self.link.closed or self.link.broken)
+        return not (self.killed or self.talk.ends_by_itself or self.link.closed or self.link.broken)
 
     @property
     def silent(self) -> bool:

@@ -167,7 +167,7 @@ def tells(order: dict) -> None:
         print(key, os.environ.get(key))
     print("fds", *("line" if fd == line.fileno() else fd for fd in range(1000) if _is_open(fd)))
     print("leads its group", os.getpgid(0) == os.getpid())
-    print("stdin", repr(sys.stdin.read()))
+    print("stdin", Path("/proc/self/fd/0").readlink())
     plain(order)
 
 
