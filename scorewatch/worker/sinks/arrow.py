@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from .plain import plain, text_of
+from .plain import is_deep, plain, text_of
 
 _NESTED = "arrow:"
 _QUICK = {
@@ -26,9 +26,11 @@ def array_of(values: Any) -> Any:
     if isinstance(values, list):
         made = _quick(values)
         return made if made is not None else _settled(_from_list(values))
+    if values.dtype == object:
+        return array_of(values.tolist())
     try:
         return _settled(pa.array(values, from_pandas=True))
-    except Exception:  # noqa: BLE001 - any value may be in an object column
+    except Exception:  # noqa: BLE001 - pandas has types that Arrow hasn't
         return _settled(_from_list(values.tolist()))
 
 
@@ -74,6 +76,8 @@ def _quick_text(values: list[Any]) -> Any:
 
 
 def _from_list(values: list[Any]) -> Any:
+    if is_deep(values):  # Arrow would follow a list that holds itself until the process dies
+        return as_text([plain(value) for value in values])
     try:
         return pa.array(values, from_pandas=True)
     except Exception:  # noqa: BLE001 - any value may be in a list; what Arrow can't take is made plain, then text
@@ -187,5 +191,4 @@ def nulls(count: int, kind: Any | None) -> Any:
 
 def write(columns: dict[str, Any], file: Any) -> None:
     """Write columns of equal length as one Parquet file."""
-    table = pa.table([without_null_type(column) for column in columns.values()], names=list(columns))
-    pq.write_table(table, file)
+    pq.write_table(pa.table(list(columns.values()), names=list(columns)), file)

@@ -66,6 +66,15 @@ class ParquetSink:
         """Write the file; nothing where there is neither a row nor a schema, since readers take columns from it."""
         if not taken.count and not schema:
             return taken.note, []
+        columns, conflicts = self._fitted(taken, schema)
+        for name, column in taken.columns.items():
+            if name not in columns:
+                columns[name] = self._arrow.without_null_type(column)
+        self._write(columns, os.path.join(folder, self._name))
+        return taken.note, conflicts
+
+    def _fitted(self, taken: Taken, schema: Schema) -> tuple[dict[str, Any], list[dict[str, str]]]:
+        """The schema's columns, and which of them could not be made to fit."""
         columns: dict[str, Any] = {}
         conflicts = []
         for name, spelled in schema:
@@ -74,16 +83,11 @@ class ParquetSink:
             if column is None:
                 columns[name] = self._arrow.nulls(taken.count, kind)
                 continue
-            columns[name] = fitting = self._arrow.fit(column, kind) if kind is not None else column
+            fitting = self._arrow.fit(column, kind) if kind is not None else column
+            columns[name] = self._arrow.without_null_type(column) if fitting is None or kind is None else fitting
             if fitting is None:
-                columns[name] = column
-                batch_type = str(column.type)
-                conflicts.append({"column": name, "schema_type": str(kind), "batch_type": batch_type})
-        for name, column in taken.columns.items():
-            if name not in columns:
-                columns[name] = column
-        self._write(columns, os.path.join(folder, self._name))
-        return taken.note, conflicts
+                conflicts.append({"column": name, "schema_type": str(kind), "batch_type": str(column.type)})
+        return columns, conflicts
 
     def _write(self, columns: dict[str, Any], path: str) -> None:
         with open(path, "xb") as file:

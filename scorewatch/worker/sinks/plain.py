@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 _ATOMS = frozenset({int, float, bool, type(None)})
+_FLAT = _ATOMS | {str, bytes}
 _TOO_DEEP = 50  # levels
 
 
@@ -57,6 +58,17 @@ def _from_array(value: Any, level: int) -> Any:
     except Exception:  # noqa: BLE001 - somebody else's class
         return _str(value)
     return plain(made, level + 1) if type(made) is not type(value) else _str(value)
+
+
+def is_deep(value: Any, level: int = 0) -> bool:
+    """Whether lists or dicts lie in each other beyond reason, as where one holds itself."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    elif not isinstance(value, (list, tuple, set, frozenset)):
+        return False
+    if level > _TOO_DEEP or set(map(type, value)) <= _FLAT:
+        return level > _TOO_DEEP
+    return any(is_deep(each, level + 1) for each in value)
 
 
 def is_missing(value: Any) -> bool:

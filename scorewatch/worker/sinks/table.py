@@ -77,8 +77,11 @@ def _named(columns: dict[Any, Any], count: int) -> Table:
     names = unique(columns)
     table = Table(dict(zip(names, columns.values())), count)
     if PARTITION in names:
-        table.columns = dict(zip(unique(PARTITION + "_" if n == PARTITION else n for n in names), columns.values()))
-        table.note = f"the column {PARTITION} was renamed to {PARTITION}_: readers make one from the folder's name"
+        other = PARTITION + "_"
+        while other in names:
+            other += "_"
+        table.columns = {other if name == PARTITION else name: column for name, column in table.columns.items()}
+        table.note = f"the column {PARTITION} was renamed to {other}: readers make one from the folder's name"
     return table
 
 
