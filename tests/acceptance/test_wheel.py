@@ -66,7 +66,7 @@ def test_init_and_run_once_need_nothing_but_the_wheel(installed: Path, tmp_path:
     assert Path(where.strip()).is_relative_to(installed.parent)
 
     said = run(installed / "scorewatch", "init", "first", cwd=tmp_path)
-    assert said.strip().endswith("first/scorewatch.toml")
+    assert said.splitlines()[0].endswith("first/scorewatch.toml")
     run(installed / "scorewatch", "run", "first/scorewatch.toml", "--once", cwd=tmp_path)
 
     read = "import pandas; print(pandas.read_parquet('first/outbox/batches').sort_values('file').to_csv(index=False))"
