@@ -11,12 +11,16 @@ from scorewatch.settings.changes import compare, taken_over
 from scorewatch.settings.load import load
 from scorewatch.settings.policy import policy
 from scorewatch.settings.safety import check_trust
+from scorewatch.telemetry.logs import make_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from structlog.typing import FilteringBoundLogger
+
     from scorewatch.executors.local.spawn import WorkerPlan
     from scorewatch.settings.schema import Settings
+    from scorewatch.telemetry.reporter import Reporter
 
 
 class _Manager(Protocol):
@@ -32,7 +36,7 @@ class Reload:
         settings: those of the start.
         run_id: names this run of the daemon.
         set_plan: tells the executor how to make workers of a new generation.
-        note: writes a log line.
+        reporter: tells the log; a change of [logging] gives it another one.
         manager: the service manager.
     """
 
@@ -42,14 +46,14 @@ class Reload:
         *,
         run_id: str,
         set_plan: Callable[[int, WorkerPlan], None],
-        note: Callable[..., None],
+        reporter: Reporter,
         manager: _Manager,
     ) -> None:
         self.settings = settings
         self.generation = 1
         self._run_id = run_id
         self._set_plan = set_plan
-        self._note = note
+        self._reporter = reporter
         self._manager = manager
 
     def __call__(self) -> list[Event]:
@@ -58,23 +62,30 @@ class Reload:
         try:
             return self._reload()
         except ScorewatchError as error:
-            self._note("reload_refused", what=str(error))
+            self._reporter.note("reload_refused", what=str(error))
             return []
         finally:
             self._manager.ready()
 
     def _reload(self) -> list[Event]:
         new = load(self.settings.source)
-        check_trust(new)
+        for warning in check_trust(new):
+            self._reporter.note("advice", message=warning)
         changes = compare(self.settings, new)
         self.settings = taken_over(self.settings, new)
         if changes.workers:
             self.generation += 1
             self._set_plan(self.generation, plan(self.settings, generation=self.generation, run_id=self._run_id))
-        self._note(
+        self._reporter.use(logger(self.settings))
+        self._reporter.note(
             "reloaded",
             later_batches=list(changes.batches),
             new_workers=list(changes.workers),
             needs_restart=list(changes.restart),
         )
         return [PolicyChanged(policy(self.settings, generation=self.generation))]
+
+
+def logger(settings: Settings) -> FilteringBoundLogger:
+    """The log that the settings ask for."""
+    return make_logger(settings.deployment.name, level=settings.logging.logging_level, form=settings.logging.format)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from scorewatch.daemon.mailbox import Mailbox
 from scorewatch.daemon.plans import device_of, plan
 from scorewatch.daemon.publishing import Identity, Publishing
 from scorewatch.daemon.pulse import Pulse
-from scorewatch.daemon.reload import Reload
+from scorewatch.daemon.reload import Reload, logger
 from scorewatch.daemon.remains import read_remains
 from scorewatch.daemon.status import StatusFile
 from scorewatch.daemon.syncer import DiskThread
@@ -32,12 +33,14 @@ from scorewatch.model.ids import sealed_date
 from scorewatch.outbox.outbox import Outbox
 from scorewatch.settings.policy import policy
 from scorewatch.settings.safety import check_trust
-from scorewatch.telemetry.logs import make_logger
+from scorewatch.telemetry.logs import Bridge
 from scorewatch.telemetry.reporter import Reporter
 from scorewatch.telemetry.systemd import ServiceManager
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from structlog.typing import FilteringBoundLogger
 
     from scorewatch.daemon.inboxes import AnyClaims
     from scorewatch.daemon.loop import Listener
@@ -161,7 +164,7 @@ class _Daemon:
             self.settings,
             run_id=self.run_id,
             set_plan=self.executor.set_plan,
-            note=self.reporter.note,
+            reporter=self.reporter,
             manager=self.manager,
         )
         loop = Loop(
@@ -220,6 +223,13 @@ class _Daemon:
         if code is not ExitCode.DONE:
             raise ScorewatchError(message, where=self.settings.source, hint=_what_to_do(code), exit_code=code)
         return code
+
+
+def _hear_libraries(log: FilteringBoundLogger, stack: ExitStack) -> None:
+    """What libraries say through Python's logging (watchdog does) goes where everything else goes."""
+    bridge = Bridge(log)
+    logging.getLogger().addHandler(bridge)
+    stack.callback(logging.getLogger().removeHandler, bridge)
 
 
 def _what_to_do(code: ExitCode) -> str:

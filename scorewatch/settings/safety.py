@@ -28,8 +28,9 @@ def check_trust(settings: Settings) -> list[str]:
     """
     _refuse_missing(settings)
     _refuse_code_in_the_inbox(settings)
-    ours = {os.path.realpath(folder) for folder in (settings.output.path, settings.state.path)}
-    warnings = []
+    data = (settings.inbox.path, settings.output.path, settings.state.path)
+    ours = {os.path.realpath(folder) for folder in data}
+    warnings = [_inbox_in_the_code(settings)]
     for what, path in _parts(settings):
         warnings += [_judge(what, place, exempt_sticky=True) for place in _way_to(path)]
         warnings += [_judge(what, place, exempt_sticky=False) for place in _inside(path, besides=ours)]
@@ -72,14 +73,20 @@ def _refuse_missing(settings: Settings) -> None:
 def _refuse_code_in_the_inbox(settings: Settings) -> None:
     inbox = settings.inbox.path
     for what, path in _parts(settings):
-        if what == "the interpreter" or (what == "the configuration" and not contains(inbox, path)):
-            continue
-        if contains(inbox, path) or contains(path, inbox):
+        if what != "the interpreter" and contains(inbox, path):
             raise ScorewatchError(
-                f"{what} and the inbox lie in each other, so that whoever drops files could drop code",
+                f"{what} lies in the inbox, so that whoever drops files could drop code",
                 where=path,
                 hint="give the code and the model folders of their own, beside the inbox",
             )
+
+
+def _inbox_in_the_code(settings: Settings) -> str:
+    """A lone script beside its inbox is common, and what is dropped there is on no import path of its own."""
+    for what, path in _parts(settings):
+        if what in {"the code", "the model"} and contains(path, settings.inbox.path):
+            return f"the inbox lies in the folder of {what} ({path}); a folder of its own is safer"
+    return ""
 
 
 def _way_to(path: Path) -> Iterator[Path]:

@@ -129,8 +129,6 @@ def test_what_is_not_there_cannot_be_loaded(home: Path, key: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('path = "inbox"', 'path = "code/inbox"'),
-        ('path = "inbox"', 'path = "model/inbox"'),
         ('model = "model"', 'model = "inbox/model"'),
         ('"code/score.py"', '"inbox/score.py"'),
     ],
@@ -138,12 +136,23 @@ def test_what_is_not_there_cannot_be_loaded(home: Path, key: str) -> None:
 def test_files_are_not_dropped_where_code_lies(home: Path, old: str, new: str) -> None:
     file = home / "digits.toml"
     file.write_text(file.read_text().replace(old, new))
-    for folder in ("inbox/model", "code/inbox", "model/inbox"):
-        (home / folder).mkdir()
+    (home / "inbox/model").mkdir()
     (home / "inbox/score.py").write_text("")
-    with pytest.raises(ScorewatchError, match="lie in each other") as caught:
+    with pytest.raises(ScorewatchError, match="lies in the inbox") as caught:
         check_trust(settings(home))
     assert caught.value.exit_code is ExitCode.USAGE
+
+
+@pytest.mark.parametrize("place", ["code/inbox", "model/inbox"])
+def test_an_inbox_beside_the_script_is_warned_of_and_its_files_are_not_judged_as_code(home: Path, place: str) -> None:
+    file = home / "digits.toml"
+    file.write_text(file.read_text().replace('path = "inbox"', f'path = "{place}"'))
+    (home / place).mkdir()
+    (home / place).chmod(0o1777)
+    (home / place / "upload.csv").write_text("1")
+    (home / place / "upload.csv").chmod(0o666)
+    (warning,) = check_trust(settings(home))
+    assert "the inbox lies in the folder of" in warning
 
 
 def test_a_configuration_in_the_inbox_is_refused(home: Path) -> None:
@@ -152,5 +161,5 @@ def test_a_configuration_in_the_inbox_is_refused(home: Path) -> None:
     for name in ("code", "model", "bin", "inbox", "outbox"):
         text = text.replace(f'"{name}', f'"{home}/{name}')
     (home / "inbox/digits.toml").write_text(text + f'[state]\npath = "{home}/state"\n')
-    with pytest.raises(ScorewatchError, match="the configuration and the inbox lie in each other"):
+    with pytest.raises(ScorewatchError, match="lies in the inbox"):
         check_trust(load(home / "inbox/digits.toml"))
