@@ -18,7 +18,7 @@ from scorewatch.inbox.layout import CLAIM, DONE, PARKED, QUARANTINE, SKIPPED
 from scorewatch.inbox.sweep import Sweeper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from scorewatch.settings.schema import Inbox
 
@@ -122,12 +122,17 @@ class InboxLook:
                 yield Aside(group, relpath, record, f"{base}/{relpath}", f"{base}/{name}" if name else "")
 
     # ------------------------------------------------------------ anywhere in our own folder
-    def done(self, relpath: str) -> Iterator[str]:
-        """The absolute paths in `done/` under which a file of this name lies."""
+    def done(self, relpath: str, batches: Collection[str] | None = None) -> Iterator[str]:
+        """The absolute paths in `done/` under which a file of this name lies.
+
+        Args:
+            relpath: relative to the inbox.
+            batches: look only where these batches lie; None: everywhere, which costs a look a batch.
+        """
         with contextlib.suppress(FileNotFoundError), _folder(self.fd, META) as meta, _folder(meta, DONE) as done:
             for day in moves.names(done):
                 with contextlib.suppress(OSError), _folder(done, day) as fd:
-                    for batch in moves.names(fd):
+                    for batch in moves.names(fd) if batches is None else batches:
                         if _is_there(fd, f"{batch}/{relpath}"):
                             yield f"{self._settings.path}/{META}/{DONE}/{day}/{batch}/{relpath}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +12,7 @@ from scorewatch.cli.options import Config, Json  # noqa: TC001 - typer reads the
 from scorewatch.cli.standing import owner_of
 from scorewatch.cli.words import count, emit, say, shown_path
 from scorewatch.inbox.aside import Quarantine
+from scorewatch.inbox.held import META
 from scorewatch.inbox.layout import InboxRoot
 from scorewatch.ledger.reading import LedgerReader
 from scorewatch.model.errors import ExitCode, ScorewatchError
@@ -61,7 +61,7 @@ def _put_back(found: Deployment, wanted: list[str] | None) -> list[PutBack]:
     except OSError as error:
         raise ScorewatchError(
             f"the quarantine can't be read: {error.strerror}",
-            where=os.path.join(inbox.path, ".scorewatch"),
+            where=inbox.path / META,
             hint="run this as the service's user",
             exit_code=ExitCode.FOLDER_UNUSABLE,
         ) from error
