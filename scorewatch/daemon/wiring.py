@@ -62,9 +62,10 @@ def run(settings: Settings, *, once: bool = False, listeners: Sequence[Listener]
     Raises:
         ScorewatchError: it can't be started (exit codes 2, 3, 5, 6), or can't go on (6).
     """
-    log = make_logger(settings.deployment.name, level=settings.logging.logging_level, form=settings.logging.format)
+    log = logger(settings)
     reporter = Reporter(log)
     with ExitStack() as stack:
+        _hear_libraries(log, stack)
         return _Daemon(settings, reporter, stack, once=once).run(listeners)
 
 
