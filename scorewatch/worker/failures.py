@@ -93,6 +93,12 @@ def of_loading(error: CannotLoadError) -> Failure:
     )
 
 
+def of_preparing(error: Exception) -> Failure:
+    """The failure of a worker that could not get ready, before the scorer was loaded."""
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return Failure(ENVIRONMENT, f"the worker could not get ready: {describe(error)}", type_name(error), text)
+
+
 def of_output(error: BaseException) -> Failure:
     """The failure behind an exception of our own side: checking, moving, writing."""
     if isinstance(error, BadResultError):

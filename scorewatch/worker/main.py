@@ -52,7 +52,10 @@ def main(fd: int) -> NoReturn:
     surroundings.tie_to_parent()
     channel = Channel(fd)
     surroundings.settle_process()
-    code = Worker(channel).live()
+    try:
+        code = Worker(channel).live()
+    except BaseException:  # noqa: BLE001 - a bug of ours: leave its traceback, and no thread of the script to wait for
+        surroundings.crash()
     surroundings.flush()
     with contextlib.suppress(Exception):
         atexit._run_exitfuncs()  # noqa: SLF001 - what a script registered; a plain exit could wait for its threads for ever
@@ -81,8 +84,8 @@ class Worker:
             desk = Desk(deployment, self._channel)
         except CannotLoadError as error:
             return self._cannot_load(failures.of_loading(error))
-        except OSError as error:
-            return self._cannot_load(failures.of_output(error))
+        except Exception as error:  # noqa: BLE001 - a library that is broken raises anything when it is imported
+            return self._cannot_load(failures.of_preparing(error))
         self._writer = desk.writer
         self._channel.send(desk.ready(time.monotonic() - began))
         desk.work(self._orders)

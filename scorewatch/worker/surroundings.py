@@ -1,4 +1,4 @@
-"""What a script finds around it, as in Azure: environment, sys.argv, folders, logs; that outlives nobody."""
+"""What a script finds around it, as in Azure: environment, sys.argv, folders, logs; in a process that dies with ours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import os
 import resource
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+import traceback
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .failures import CannotLoadError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 PR_SET_PDEATHSIG = 1
 OOM_SCORE = 500  # the kernel should take a worker before the daemon
 STDERR = 2
+CRASHED = 70  # exit code of a worker that met a bug of its own
 
 
 def tie_to_parent() -> None:
@@ -56,6 +58,14 @@ def stacks_before(timeout_s: float) -> Iterator[None]:
         yield
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+def crash() -> NoReturn:
+    """End this process at once, with the traceback of the exception that is handled."""
+    flush()
+    with contextlib.suppress(Exception):
+        os.write(STDERR, traceback.format_exc().encode("utf-8", "backslashreplace"))
+    os._exit(CRASHED)
 
 
 def flush() -> None:

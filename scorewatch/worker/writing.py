@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .scoring import Rows
     from .sinks import Sink
 
+LISTED = 10_000  # files of one batch: a message has a limit
 AHEAD = 2  # batches: one being written, one that is run or waits
 
 
@@ -73,13 +74,16 @@ class Writer:
         self._thread.join()
 
     def _work(self) -> None:
-        while True:
-            job = self._jobs.get()
-            if job is None:
-                return
-            self._channel.send(self._written(job))
-            del self._answers[job.order.key]
-            self._room.release()
+        try:
+            while True:
+                job = self._jobs.get()
+                if job is None:
+                    return
+                self._channel.send(self._written(job))
+                del self._answers[job.order.key]
+                self._room.release()
+        except BaseException:  # noqa: BLE001 - a bug of ours; a worker without its writer would wait for ever
+            surroundings.crash()
 
     def _written(self, job: Job) -> messages.Message:
         began = time.monotonic()
@@ -90,7 +94,10 @@ class Writer:
             staging.discard(job.folder)
             return failed(job.order.key, failures.of_output(error))
         write_s = job.take_s + time.monotonic() - began
-        return _receipt(job, outputs, write_s, "; ".join(filter(None, [job.rows.note, note])), conflicts)
+        notes = [job.rows.note, note]
+        if len(outputs) > LISTED:
+            notes.append(f"only the first {LISTED} of {len(outputs)} files are listed")
+        return _receipt(job, outputs[:LISTED], write_s, "; ".join(filter(None, notes)), conflicts)
 
     def _write_rows(self, job: Job) -> tuple[str, list[dict[str, str]]]:
         if self._sink is None:

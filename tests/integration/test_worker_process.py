@@ -410,6 +410,29 @@ def run(m):
     assert {"name": "_files/a", "size_bytes": 5} in done["outputs"]
 
 
+def test_of_very_many_files_the_first_are_listed(annex: Any) -> None:
+    script = """
+import os
+def run(m):
+    for n in range(10_001):
+        os.mknod(f"{os.environ['AZUREML_BI_OUTPUT_PATH']}/{n:05}")
+    return m
+"""
+    worker = annex(script, output_action="summary_only")
+    worker.load()
+    done = worker.run("b", {"a": ""})
+    assert len(done["outputs"]) == 10_000
+    assert "the first 10000 of 10001 files" in done["note"]
+
+
+def test_staging_that_cannot_be_made_is_the_machines_fault(annex: Any) -> None:
+    worker = annex(UPPER)
+    worker.staging.mkdir(parents=True)  # a path is never used twice
+    answer = worker.load()
+    assert (answer["say"], answer["kind"]) == ("init_failed", "environment")
+    assert "the worker could not get ready: FileExistsError" in answer["message"]
+
+
 def test_per_file_an_exception_costs_one_file(annex: Any) -> None:
     script = "def run(m):\n    assert len(m) == 1\n    if 'bad' in m[0]: raise ValueError('torn')\n    return [1, 2]"
     worker = annex(script, per_file=True, format="csv", output_file_name="p.csv")
@@ -623,17 +646,18 @@ def test_a_script_outside_the_code_finds_its_neighbours(annex: Any, tmp_path: Pa
     assert worker.load()["say"] == "ready"
 
 
-def test_full_staging_blames_no_file(annex: Any) -> None:
+@pytest.mark.parametrize("format_", ["azure", "csv", "jsonl", "parquet"])
+def test_full_staging_blames_no_file(annex: Any, format_: str) -> None:
     script = """
 import resource
 def run(m):
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
     return ["x" * 1000]
 """
-    worker = annex(script, format="azure", output_file_name="p.csv")
+    worker = annex(script, format=format_, output_file_name="p.csv")
     worker.load()
     failed = worker.run("b", {"a": ""})
-    assert (failed["say"], failed["kind"]) == ("failed", "output_failed")
+    assert (failed["say"], failed["kind"]) == ("failed", "output_failed"), failed
     assert not (worker.staging / "b.1").exists()
 
 
