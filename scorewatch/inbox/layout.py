@@ -91,7 +91,8 @@ class InboxRoot(HeldFolder):
     def _take_up(self, fd: int) -> None:
         ours = self._open_ours(fd)
         for new, old in zip((fd, *ours), (self.fd, self.meta_fd, self.claim_fd, self.parked_fd), strict=True):
-            os.dup2(new, old, inheritable=False)
+            if new != old:
+                os.dup2(new, old, inheritable=False)
         close_all(ours)
         if self._known and not self.identity():
             identity.create(f"{self.path}/{identity.INBOX}", {"id": self._known})
