@@ -27,10 +27,14 @@ def begin(house: House, code: ExitCode, message: str, now: float, *, at_once: bo
         house.stop.at_once = True
 
 
-def advance(house: House, draft: Draft) -> None:
-    """Decide whether to end, and if so, do the next step of it."""
+def consider(house: House, now: float) -> None:
+    """Decide whether to end."""
     if house.stop is None:
-        _reasons_to_end(house, draft.now.mono)
+        _reasons_to_end(house, now)
+
+
+def advance(house: House, draft: Draft) -> None:
+    """If the service ends, do the next step of it."""
     stop = house.stop
     if stop is None or stop.exited:
         return

@@ -21,6 +21,7 @@ TAKE_BACK_AFTER_S = 0.05  # shorter runs end sooner than a batch moves from one 
 def advance(house: House, draft: Draft) -> None:
     """Do all that is due now."""
     now = draft.now.mono
+    ending.consider(house, now)  # first: nothing is handed out that the end would drop in the same breath
     for due, worker, why, is_run in list(house.crew.deadlines()):
         if due <= now:
             house.crew.kill(worker, why, draft, timed_out=is_run)
