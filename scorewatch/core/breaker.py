@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 class Breaker:
     """Closed: work flows. Open: nothing is claimed, and after each pause one batch is tried for a probe.
 
-    A probe's failure costs its files nothing; its success closes the breaker.
+    A probe's failure costs its files nothing; its success closes the breaker. Where the environment opened it, a
+    probe that fails by its files' doing closes it too: what was broken lets scripts run again, and a poisonous file
+    that is all that is left would else be tried for ever.
     """
 
     def __init__(self, limits: BreakerLimits) -> None:
@@ -23,6 +25,7 @@ class Breaker:
         self.reason = ""
         self.until: float | None = None  # None: closed; else when the next probe may start
         self.probing: str | None = None  # the batch that is the probe now
+        self.by_environment = False  # what opened it
 
     @property
     def is_open(self) -> bool:
@@ -37,6 +40,7 @@ class Breaker:
         self._failed.add(root_id)
         enough = self.limits.batches and len(self._failed) >= self.limits.batches
         if at_once:
+            self.by_environment = True
             self._wait(why, now)
         elif enough:
             self._wait(f"the last {len(self._failed)} batches from different files all failed: {why}", now)
@@ -62,8 +66,13 @@ class Breaker:
             self._window.clear()  # what the fault did is no evidence against the files that come after it
         self.until = None
         self.probing = None
+        self.by_environment = False
         self.reason = ""
         self.pauses = 0
+
+    def proves_recovery(self, batch_id: str) -> bool:
+        """Whether a failure of this batch's that its files are to blame for says that the environment is well."""
+        return self.by_environment and self.probing == batch_id
 
     def may_probe(self, now: float) -> bool:
         """Whether one batch may be tried now although the breaker is open."""

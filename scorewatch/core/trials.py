@@ -34,8 +34,10 @@ class Trials:
     def failed(self, life: Life, failure: Failure, draft: Draft) -> None:
         """An attempt failed: tell the breaker, then again, in halves, or aside."""
         batch_id = life.batch.batch_id
-        held_back = self.breaker.is_open
         nobody = failure.kind in BLAMES_NO_FILE
+        if not nobody and self.breaker.proves_recovery(batch_id):
+            self.breaker.close()
+        held_back = self.breaker.is_open
         if failure.kind is not FailureKind.DAEMON_STOPPED:
             self.breaker.failed(root_of(batch_id), failure.message, draft.now.mono, at_once=nobody)
         if held_back and not nobody:
