@@ -293,14 +293,20 @@ def test_a_stopped_worker_ends_by_itself_and_returns_what_comes_later(world: Wor
     assert world.deaths() == {1: 1}
 
 
-def test_a_stopped_worker_returns_what_waits_at_it_or_takes_it_along(world: World) -> None:
+def test_an_idle_worker_that_is_stopped_dies(world: World) -> None:
+    world.started()
+    world.executor.stop(1)
+    world.until(WorkerDied)
+    assert [type(event) for event in world.said] == [WorkerReady, WorkerDied]
+
+
+def test_a_stopped_worker_returns_what_waits_at_it(world: World) -> None:
     world.started()
     held, waiting = world.order(batch_of(world.busy)), world.order(batch_of("plain", number=2))
     world.executor.stop(1)
     world.open_gate()
     world.until(WorkerDied)
-    assert world.about(waiting) in (["OrderReturned"], [])
-    assert max(world.answers().values(), default=0) <= 1
+    assert world.about(waiting) == ["OrderReturned"]
     assert world.about(held)[-1:] != ["BatchStarted"]
 
 

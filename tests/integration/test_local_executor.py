@@ -198,6 +198,7 @@ def test_scratch_of_earlier_daemons_is_cleared_and_ours_is_kept(pool: Pool, tmp_
     (old / "sub").mkdir(parents=True)
     pool.started()
     pool.executor.clear_old_scratch()
+    assert (tmp_path / "state" / "workers" / "e1-1").exists()
     pool.executor.close()
     assert not old.exists()
 

@@ -217,6 +217,7 @@ def test_a_receipt_is_taken_over_field_by_field() -> None:
         {"seconds": {"run": float("nan")}},
         {"seconds": {"run": float("inf")}},
         {"seconds": {"run": -0.1}},
+        {"seconds": {"run": True}},
         {"seconds": {"run": 10**400}},
         {"peak_rss_bytes": "1"},
         {"failed_files": [["c.csv", "why"]]},
