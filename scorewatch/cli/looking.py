@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from scorewatch.core.readiness import Marker, NameRules
-from scorewatch.inbox import moves
+from scorewatch.inbox import moves, probe
 from scorewatch.inbox.aside import read_record
 from scorewatch.inbox.held import META
 from scorewatch.inbox.layout import CLAIM, DONE, PARKED, QUARANTINE, SKIPPED
@@ -20,6 +20,7 @@ from scorewatch.inbox.sweep import Sweeper
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from scorewatch.model.files import Observation
     from scorewatch.settings.schema import Inbox
 
 
@@ -135,6 +136,21 @@ class InboxLook:
                     for batch in moves.names(fd) if batches is None else batches:
                         if _is_there(fd, f"{batch}/{relpath}"):
                             yield f"{self._settings.path}/{META}/{DONE}/{day}/{batch}/{relpath}"
+
+    def done_batches(self) -> Iterator[tuple[str, str]]:
+        """(day, folder's name) of each batch in `done/`."""
+        with contextlib.suppress(FileNotFoundError), _folder(self.fd, META) as meta, _folder(meta, DONE) as done:
+            for day in moves.names(done):
+                with contextlib.suppress(NotADirectoryError), _folder(done, day) as fd:
+                    names = moves.names(fd)
+                yield from ((day, name) for name in names)
+
+    def observe(self, folder: str) -> tuple[Observation, ...]:
+        """The files in a folder of ours, each as it is now; their paths are relative to that folder."""
+        with _folder(self.fd, META) as meta, moves.Folders(meta) as folders:
+            paths = sorted(path.removeprefix(f"{folder}/") for path in moves.files_below(meta, folder))
+            seen = [probe.look(folders.at, f"{folder}/{path}", path) for path in paths if not self._is_marker(path)]
+        return tuple(one for one in seen if one is not None)
 
     def _below(self, folder: str) -> Iterator[str]:
         with contextlib.suppress(FileNotFoundError), _folder(self.fd, META) as meta:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scorewatch.ledger.reading import BatchRow, StateCount
 
 LAST_BATCHES = 10
+MOST_LISTED = 10  #: names of quarantined files
 #: States of batches whose files are counted as done or failed already, or in the batch's halves.
 _COUNTED = frozenset({BatchState.COMMITTED, BatchState.QUARANTINED, BatchState.SPLIT, BatchState.RELEASED})
 _STALE_S = 90.0  #: a daemon that lives and has not written its status for so long hangs, or the disk is full
@@ -55,6 +56,7 @@ class Standing:
     batches: list[dict[str, Any]] = field(default_factory=list)
     running_batches: list[dict[str, Any]] = field(default_factory=list)
     unsettled: list[str] = field(default_factory=list)
+    set_aside: list[dict[str, Any]] = field(default_factory=list)  #: some of what is in quarantine: path, why
     folders: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -181,7 +183,11 @@ def _count(deployment: Deployment, told: _Told, result: Standing) -> None:
             claimed = [batch_id for batch_id, _ in look.claimed()]
             files.claimed = sum(map(bool, claimed))
             files.waiting += len(claimed) - files.claimed  # parked ones wait, wherever they lie
-            files.quarantined = sum(1 for _ in look.quarantined())
+            for aside in look.quarantined():
+                files.quarantined += 1
+                if files.quarantined <= MOST_LISTED:
+                    message = str(aside.record.get("message", ""))
+                    result.set_aside.append({"path": aside.relpath, "batch_id": aside.group, "message": message})
             files.skipped = sum(1 for _ in look.skipped())
     except OSError as error:
         result.health.append(f"the inbox {inbox.path} can't be looked into: {error.strerror}")

@@ -35,6 +35,7 @@ def _lines(found: Standing) -> list[str]:
         *_conservation(found.conservation),
         *_workers(found.workers),
         *_unsettled(found.unsettled),
+        *_set_aside(found),
         *_batches(found.batches),
         *(f"{name}: {shown_path(path)}" for name, path in found.folders.items()),
     ]
@@ -93,6 +94,14 @@ def _workers(workers: list[dict[str, Any]]) -> list[str]:
 
 def _unsettled(names: list[str]) -> list[str]:
     return [f"still being written: {', '.join(map(printable, names))}"] if names else []
+
+
+def _set_aside(found: Standing) -> list[str]:
+    if not found.set_aside:
+        return []
+    rows = [(printable(one["path"]), printable(one["message"])) for one in found.set_aside]
+    more = found.files.quarantined - len(rows)
+    return ["in quarantine", *table(rows), *([f"  and {more:,} more"] if more > 0 else [])]
 
 
 def _batches(batches: list[dict[str, Any]]) -> list[str]:
