@@ -251,7 +251,7 @@ class RenameClaims:
             for marker in filter(self._is_marker, inside):
                 relpath = marker.removesuffix(self._suffix)
                 if relpath not in inside:
-                    _fetch(relpath, sources, claims, batch_id)
+                    _fetch(relpath, self._suffix, sources, claims, batch_id)
             for relpath in inside:
                 folder, base = moves.split(f"{batch_id}/{relpath}")
                 if not self._is_marker(relpath) and self.leases:
@@ -285,7 +285,12 @@ def _with_parents(relpaths: Iterable[str]) -> set[str]:
     return found
 
 
-def _fetch(relpath: str, sources: moves.Folders, claims: moves.Folders, batch_id: str) -> None:
+def _fetch(relpath: str, suffix: str, sources: moves.Folders, claims: moves.Folders, batch_id: str) -> None:
+    """Bring the file of a claimed marker; where there is none, the marker goes back, to be listed as an orphan."""
     folder, base = moves.split(relpath)
-    with contextlib.suppress(FileNotFoundError, FileExistsError):
-        moves.move(sources.at(folder), base, claims.at(f"{batch_id}/{folder}".rstrip("/")), base)
+    ours = claims.at(f"{batch_id}/{folder}".rstrip("/"))
+    try:
+        moves.move(sources.at(folder), base, ours, base)
+    except FileNotFoundError:
+        with moves.Folders(sources.at(""), make=True, mode=0o755) as made:
+            moves.put_back_marker(ours, made.at(folder), base + suffix)

@@ -125,6 +125,16 @@ def move(src_fd: int, src: str, dst_fd: int, dst: str) -> None:
     os.unlink(src, dir_fd=src_fd)
 
 
+def put_back_marker(src_fd: int, dst_fd: int, marker: str) -> None:
+    """Move a marker back beside where its file was; a newer one of the same name says the same."""
+    try:
+        move(src_fd, marker, dst_fd, marker)
+    except FileExistsError:
+        os.unlink(marker, dir_fd=src_fd)
+    except FileNotFoundError:
+        return
+
+
 def sync_folder(dir_fd: int) -> None:
     """Make the names in an open folder durable. Where folders can't be fsynced there is nothing to do."""
     try:

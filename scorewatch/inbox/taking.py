@@ -92,7 +92,8 @@ class Taking:
         try:
             os.rename(base, base, src_dir_fd=src, dst_dir_fd=dst)
         except OSError:
-            self._give_marker_back(base, src, dst)
+            if self._suffix:
+                moves.put_back_marker(dst, src, base + self._suffix)
             raise
         now = os.stat(base, dir_fd=dst, follow_symlinks=False)
         if now.st_ino == held.st_ino and now.st_dev == held.st_dev:
@@ -127,17 +128,6 @@ class Taking:
         except FileNotFoundError:
             return bool(self._parking.folder_of(relpath))
         return True
-
-    def _give_marker_back(self, base: str, src: int, dst: int) -> None:
-        """Its file went away in between; a newer marker of the same name says the same."""
-        if self._suffix:
-            marker = base + self._suffix
-            try:
-                moves.move(dst, marker, src, marker)
-            except FileExistsError:
-                os.unlink(marker, dir_fd=dst)
-            except FileNotFoundError:
-                return
 
     def close(self) -> None:
         """Close the folders."""

@@ -410,9 +410,10 @@ def test_what_can_t_be_read_is_listed_once_and_stops_nothing(tmp_path: Path) -> 
         if parent.stat().st_mode & 0o001 == 0 and str(parent).startswith("/tmp/"):  # noqa: S108 - pytest's own
             parent.chmod(parent.stat().st_mode | 0o011)
     tmp_path.chmod(0o755)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, str(script), str(inbox)],
-        check=False, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False, capture_output=True, text=True, timeout=60, env=env,
     )  # fmt: skip
     if "Permission denied" in done.stderr and not done.stdout:
         pytest.skip("the interpreter can't be run by others here")

@@ -241,6 +241,17 @@ def test_a_marker_whose_file_goes_away_in_between_goes_back(inbox: Path, monkeyp
     claims.root.close()
 
 
+def test_a_marker_that_a_crash_left_alone_in_a_claim_goes_back_to_be_listed(inbox: Path) -> None:
+    claims = RenameClaims(inbox, "d-1", marker_suffix=".done")
+    drop(inbox, "s/a", "s/a.done")
+    batch = claim_all(claims, [Observation("s/a")])
+    (Path(claims.where(batch)) / "s/a").unlink()
+    assert claims.remains(sealed=()) == {batch.batch_id: ()}
+    claims.drop(batch.batch_id)
+    assert tree(inbox) == ["s/a.done"]
+    claims.root.close()
+
+
 # ---------------------------------------------------------------- where it ends
 def test_released_claims_are_archived_by_day_and_pruned_by_age(claims: RenameClaims, inbox: Path) -> None:
     batch = claim_all(claims, drop(inbox, "s/a"))
