@@ -192,8 +192,9 @@ class LocalExecutor:
         return worker.tail(TAIL_BYTES) if worker is not None else ""
 
     def trim_logs(self) -> None:
-        """Cut the logs of live workers that grew too long, and remove old ones of dead workers."""
-        self._logs.trim([path for each in self._workers.values() for path in (each.child.stdout, each.child.stderr)])
+        """Cut the logs of live workers that grew too long, and remove old ones of dead workers; from any thread."""
+        live = list(self._workers.values())  # in one step: the loop's thread goes on meanwhile
+        self._logs.trim([path for each in live for path in (each.child.stdout, each.child.stderr)])
 
     def clear_old_scratch(self) -> None:
         """Remove what the workers of earlier daemons left; only for who holds the deployment's lock."""
