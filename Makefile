@@ -13,7 +13,7 @@ DEV := @sh .ci/venv $(VENV) demo dev
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types floors format clean
+.PHONY: help demo test check lint types floors bench format clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,15 @@ types: ## the types
 floors: ## who may import whom
 	$(DEV)
 	$(IN)lint-imports
+
+bench: ## what it costs: backlog, trickle, idle, start; a line of JSON a run
+	$(DEV)
+	@$(IN)python benchmarks/backlog.py
+	@$(IN)python benchmarks/backlog.py --durability process
+	@$(IN)python benchmarks/trickle.py
+	@$(IN)python benchmarks/trickle.py --how in-place
+	@$(IN)python benchmarks/idle.py
+	@$(IN)python benchmarks/start.py
 
 format: ## put the code into shape
 	$(DEV)
