@@ -49,7 +49,7 @@ class Worker:
     orders: list[Order] = field(default_factory=list)
     kill_reason: str = ""  #: why we killed it
     timed_out: bool = False  #: that reason is its run()'s deadline
-    free_since: float = 0.0  #: when it last got rid of an order
+    free_since: float = 0.0  #: when it last got rid of an order, or was asked to end
     ready: WorkerReady | None = None
 
     def waiting(self) -> list[Order]:
@@ -153,6 +153,7 @@ class Crew:
         """Ask a worker to end once it has done what it started."""
         if worker.state is not WorkerState.ENDING:
             worker.state = WorkerState.ENDING
+            worker.free_since = draft.now.mono
             draft.act(StopWorker(worker_id=worker.worker_id))
 
     def kill(self, worker: Worker, because: str, draft: Draft, *, timed_out: bool = False) -> None:
@@ -209,6 +210,9 @@ class Crew:
                 yield worker.started_at + limit, worker, f"init() took longer than {limit:g} s", False
             elif worker.orders:
                 yield self._deadline_of_orders(worker)
+            elif worker.state is WorkerState.ENDING:
+                patience = self.limits.handover_timeout_s
+                yield worker.free_since + patience, worker, f"shutdown() took longer than {patience:g} s", False
 
     def _deadline_of_orders(self, worker: Worker) -> tuple[float, Worker, str, bool]:
         patience = self.limits.handover_timeout_s
