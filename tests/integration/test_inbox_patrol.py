@@ -405,28 +405,89 @@ def test_what_can_t_be_read_is_listed_once_and_stops_nothing(tmp_path: Path) -> 
     (inbox / "secret").write_text("x")
     (inbox / "secret").chmod(0o000)
     os.chown(inbox, 65534, 65534)
-    script = Path(__file__)
     for parent in tmp_path.parents:
         if parent.stat().st_mode & 0o001 == 0 and str(parent).startswith("/tmp/"):  # noqa: S108 - pytest's own
             parent.chmod(parent.stat().st_mode | 0o011)
     tmp_path.chmod(0o755)
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, str(script), str(inbox)],
-        check=False, capture_output=True, text=True, timeout=60, env=env,
-    )  # fmt: skip
-    if "Permission denied" in done.stderr and not done.stdout:
-        pytest.skip("the interpreter can't be run by others here")
+    told = run_apart(inbox, "unreadable", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     refused = "[('closed', 'unreadable', False), ('secret', 'unreadable', False)] 2"
-    assert done.stdout.splitlines() == ["['open/f']", refused], done.stderr
+    assert told.splitlines() == ["['open/f']", refused]
 
 
-if __name__ == "__main__":  # the part that runs as somebody else
+def run_apart(inbox: Path, part: str, *wrapper: str) -> str:
+    """Run one of the parts below in a process with other limits or mounts; what it printed."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [*wrapper, sys.executable, str(Path(__file__)), str(inbox), part]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def may_unshare(*flags: str) -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run(["unshare", *flags, "true"], check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not may_unshare("-m"), reason="needs root, to mount")
+def test_an_inbox_that_is_unmounted_is_waited_for_and_its_mount_point_not_believed(inbox: Path) -> None:
+    assert run_apart(inbox, "mounts", "unshare", "-m").splitlines() == ["['after', 'before']", "[]"]
+
+
+@pytest.mark.skipif(not may_unshare("-U", "-r"), reason="needs user namespaces, for a limit of our own")
+@pytest.mark.parametrize("limit", ["max_inotify_watches", "max_inotify_instances"])
+def test_when_the_kernel_gives_no_more_watches_everything_is_found_by_looking(inbox: Path, limit: str) -> None:
+    shell = f'echo {3 if limit.endswith("watches") else 0} > /proc/sys/user/{limit}; exec "$@"'
+    told = run_apart(inbox, "watches", "unshare", "-U", "-r", "sh", "-c", shell, "sh")
+    assert told.startswith("20 20 ['the inbox is looked through every 0.3 seconds:")
+
+
+def part_unreadable(inbox: Path) -> None:
+    house = House(inbox, rescan_s=0.1)
+    house.until_claimed(1)
+    house.until(lambda: len(house.refused) == 2)
+    house.until_swept()
+    print(sorted(house.claimed))
+    print(sorted((name, str(reason), moved) for name, (reason, moved) in house.refused.items()), house.refusals)
+    house.stop()
+
+
+def part_mounts(inbox: Path) -> None:
+    disk = inbox.with_name("disk")
+    disk.mkdir()
+    subprocess.run(["mount", "--bind", disk, inbox], check=True)
+    house = House(inbox, rescan_s=600.0)
+    identity.create(inbox / identity.INBOX)
+    (inbox / "before").write_text("x")
+    house.until_claimed(1)
+    house.until_swept()
+    subprocess.run(["umount", "-l", inbox], check=True)
+    house.until(lambda: any(isinstance(event, FolderTroubled) for event in house.seen))
+    empty = sorted(path.name for path in inbox.iterdir())
+    subprocess.run(["mount", "--bind", disk, inbox], check=True)
+    house.until(lambda: any(isinstance(event, FolderFine) for event in house.seen))
+    (inbox / "after").write_text("x")
+    house.until_claimed(2)
+    print(sorted(house.claimed))
+    print(empty)
+    house.stop()
+
+
+def part_watches(inbox: Path) -> None:
+    for n in range(10):
+        (inbox / f"d{n}").mkdir()
+    house = House(inbox, rescan_s=0.3)
+    house.until_swept()
+    for n in range(10):
+        (inbox / f"d{n}/old").write_text("x")
+        (inbox / f"new{n}").mkdir()
+        (inbox / f"new{n}/f").write_text("x")
+    house.until_claimed(20)
+    house.until(lambda: bool(house.notices))
+    print(len(house.claimed), sum(house.claimed.values()), house.notices)
+    house.stop()
+
+
+if __name__ == "__main__":  # the parts that run as somebody else, or under limits of their own
     probe.ignore_lease_breaks()
-    nobody = House(Path(sys.argv[1]), rescan_s=0.1)
-    nobody.until_claimed(1)
-    nobody.until(lambda: len(nobody.refused) == 2)
-    nobody.until_swept()
-    print(sorted(nobody.claimed))
-    print(sorted((name, str(reason), moved) for name, (reason, moved) in nobody.refused.items()), nobody.refusals)
-    nobody.stop()
+    {"unreadable": part_unreadable, "mounts": part_mounts, "watches": part_watches}[sys.argv[2]](Path(sys.argv[1]))
