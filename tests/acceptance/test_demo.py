@@ -143,7 +143,11 @@ def test_a_file_that_is_lost_and_one_that_is_doubled_are_named(stage: Stage) -> 
     assert story["doubled"] == ["digit-0905.png"]
 
 
-def test_the_last_words_of_a_daemon_that_dies_are_passed_on(stage: Stage) -> None:
+@pytest.mark.timeout(60)
+def test_the_last_words_of_a_daemon_that_dies_are_passed_on_at_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scorewatch.cli.demo.command.PATIENCE", 1000.0)
     misdeeds(stage, die=True)
     with pytest.raises(ScorewatchError, match="exit code 6: error: the disk is full") as caught:
         play(stage, Voice(as_json=True))
