@@ -1,4 +1,4 @@
-"""What a script finds around it, as in Azure: environment, sys.argv, folders, logs; in a process that dies with ours."""
+"""What a script finds around it, like in Azure: environment, sys.argv, folders, logs; and how its process ends."""
 
 from __future__ import annotations
 

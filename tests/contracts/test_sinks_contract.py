@@ -246,6 +246,14 @@ def test_a_column_without_values_first_spoils_nothing_later(tmp_path: Path, firs
     assert frame["file"].dropna().tolist()[-3:] == list(FILES)
 
 
+def test_a_batch_without_rows_first_decides_no_type(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, "parquet")
+    assert not shelf.put([])[0].exists()
+    shelf.put([1, 2, 3])
+    assert pq.read_schema(shelf.put([])[0]).names == ["prediction", "file"]
+    assert shelf.read()["prediction"].dtype == "int64"
+
+
 def test_the_first_type_wins_where_nothing_is_lost(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, "parquet")
     shelf.put([1, 2, 3])
