@@ -29,47 +29,26 @@ def day_of(now: float) -> str:
 
 
 class Archive:
-    """The days of `done/`, the current one held open."""
+    """The days of `done/`. None is held open: the inbox may be mounted anew, or a day pruned, between two claims."""
 
     def __init__(self, root: InboxRoot) -> None:
         self._root = root
-        self._day = ""
-        self._day_fd = -1
 
     def take(self, batch_id: str, now: float) -> None:
         """Move a claim in with one rename, unless it is gone already."""
-        day_fd = self._open_day(day_of(now))
-        names = (batch_id, *(f"{batch_id}.{n}" for n in range(2, _MOST_NAMESAKES)))
-        for name in names:
-            try:
-                os.rename(batch_id, name, src_dir_fd=self._root.claim_fd, dst_dir_fd=day_fd)
-            except FileNotFoundError:
-                if os.fstat(day_fd).st_nlink == 0:  # the day was pruned, or deleted by hand
-                    self.close()
-                    return self.take(batch_id, now)
-            except OSError as error:
-                if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
-                    continue  # another one of that name, which isn't ours to mix with
-                raise
-            return None
+        with moves.Folders(self._root.meta_fd, make=True) as folders:
+            day_fd = folders.at(f"{DONE}/{day_of(now)}")
+            for name in (batch_id, *(f"{batch_id}.{n}" for n in range(2, _MOST_NAMESAKES))):
+                try:
+                    os.rename(batch_id, name, src_dir_fd=self._root.claim_fd, dst_dir_fd=day_fd)
+                except FileNotFoundError:
+                    return
+                except OSError as error:
+                    if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+                        continue  # another one of that name, which isn't ours to mix with
+                    raise
+                return
         raise FileExistsError(errno.EEXIST, "too many archived claims of this name", batch_id)
-
-    def _open_day(self, day: str) -> int:
-        if day != self._day:
-            self.close()
-            done = moves.make_folder(self._root.meta_fd, DONE)
-            try:
-                self._day_fd = moves.make_folder(done, day)
-            finally:
-                os.close(done)
-            self._day = day
-        return self._day_fd
-
-    def close(self) -> None:
-        """Close the day."""
-        if self._day:
-            os.close(self._day_fd)
-            self._day = ""
 
     def prune(self, keep_days: int, now: float) -> list[str]:
         """Delete the days that ended more than `keep_days` days ago; their names."""

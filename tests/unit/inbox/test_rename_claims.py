@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,23 @@ def test_a_busy_file_that_replaces_one_in_between_is_parked(
         writer.write(" and whole")
     batch = claim_all(claims, [Observation("a")])
     assert (Path(claims.where(batch)) / "a").read_text() == "half and whole"
+
+
+def test_a_later_arrival_never_replaces_the_first_of_its_name_in_a_claim(
+    claims: RenameClaims, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+
+    def dropping(src: str, dst: str, **fds: int) -> None:
+        rename(src, dst, **fds)
+        (inbox / "a").write_text("second")
+
+    files = drop(inbox, "a")
+    monkeypatch.setattr(taking.os, "rename", dropping)
+    batch_id, got, busy, _ = claims.claim([*files, *files])
+    assert (len(got), busy) == (1, ["a"])
+    assert (Path(claims.where(batch_of(batch_id, got))) / "a").read_text() == "a"
+    assert (inbox / "a").read_text() == "second"
 
 
 def test_parked_files_are_found_by_the_next_start(
@@ -280,17 +298,8 @@ def test_an_archived_namesake_is_not_mixed_with(claims: RenameClaims, inbox: Pat
 
 def test_a_day_that_was_deleted_by_hand_is_made_again(claims: RenameClaims, inbox: Path) -> None:
     claims.release(claim_all(claims, drop(inbox, "a")))
-    moves_root = os.open(inbox / ".scorewatch", os.O_RDONLY)
-    moves_done = moves.open_folder(moves_root, "done")
-    for day in moves.names(moves_done):
-        taking.os.rename(day, "gone", src_dir_fd=moves_done, dst_dir_fd=moves_root)
-        for path in sorted((inbox / ".scorewatch/gone").rglob("*"), reverse=True):
-            path.unlink() if path.is_file() else path.rmdir()
-        (inbox / ".scorewatch/gone").rmdir()
-    os.close(moves_done)
-    os.close(moves_root)
-    batch = claim_all(claims, drop(inbox, "b"))
-    claims.release(batch)
+    shutil.rmtree(inbox / ".scorewatch/done")
+    claims.release(claim_all(claims, drop(inbox, "b")))
     assert [p.name for p in (inbox / ".scorewatch/done").rglob("b")] == ["b"]
 
 
@@ -305,11 +314,7 @@ def test_released_inputs_can_be_deleted(inbox: Path) -> None:
 
 def test_gone_means_done_only_while_the_inbox_stands(claims: RenameClaims, inbox: Path) -> None:
     batch = claim_all(claims, drop(inbox, "a"))
-    moves_fd = os.open(inbox, os.O_RDONLY)
-    taking.os.rename(".scorewatch", "x", src_dir_fd=moves_fd, dst_dir_fd=moves_fd)
-    os.close(moves_fd)
-    for path in sorted((inbox / "x").rglob("*"), reverse=True):
-        path.unlink() if path.is_file() else path.rmdir()
+    shutil.rmtree(inbox / ".scorewatch")
     for act in (claims.release, claims.look, lambda b: claims.set_aside(b, {})):
         with pytest.raises(OSError, match="deleted"):
             act(batch)
