@@ -63,13 +63,13 @@ class DiskWork:
             LedgerFullError: nothing of the group's records stands, and none of its later actions started;
                 doing the whole group again is harmless.
         """
-        unrecorded = [action for decision in group if not decision.records for action in decision.actions]
-        self.publish([action for action in unrecorded if isinstance(action, d.Publish)])
+        # Whatever else its decision records: no record of a batch is owed before its output is published.
+        self.publish([a for decision in group for a in decision.actions if isinstance(a, d.Publish)])
         self.record([record for decision in group for record in decision.records])
         after = [action for decision in group if decision.records for action in decision.actions]
         self._tell_loop(after)
-        rest = [action for action in unrecorded if not isinstance(action, d.Publish)]
-        self.act([*(action for action in after if isinstance(action, FOR_THE_DISK)), *rest])
+        rest = [action for decision in group if not decision.records for action in decision.actions]
+        self.act([action for action in (*after, *rest) if isinstance(action, FOR_THE_DISK)])
 
     def publish(self, actions: Sequence[d.Publish]) -> None:
         """Make outputs visible, then durable together, then say so."""
