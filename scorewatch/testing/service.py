@@ -153,12 +153,18 @@ class Service:
         self.exit = action
 
     def _watch_start(self, order: RunBatch) -> None:
+        if self.exit is not None or self._is_dropping():
+            return  # whoever stops at once may kill it as it starts, and counts no attempt
         found = self.world.ledger.row(order.batch.batch_id)
         told = f"{order.batch.batch_id}, attempt {order.batch.attempt}, dispatch {order.batch.dispatch}"
         if found is None or found[1] != "running":
             raise BrokenPromiseError(f"run() of {told} starts, and the ledger says {found and found[1]}")
         if found[0].attempt < order.batch.attempt or found[0].dispatch != order.batch.dispatch:
             raise BrokenPromiseError(f"run() of {told} starts uncounted: {found[0]}")
+
+    def _is_dropping(self) -> bool:
+        stop = self.scheduler.house.stop
+        return stop is not None and stop.exited
 
     # ------------------------------------------------------------ the end
     def close(self) -> None:

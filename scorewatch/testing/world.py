@@ -155,9 +155,9 @@ class World:
             turns[self.luck.pick(len(turns))]()
             return
         times = self.service.times()
-        if not times:
+        if not times and not self._over():
             raise BrokenPromiseError(f"nothing will ever happen again, and there is work: {self._what_is_left()}")
-        self.clock.advance_to(min(times))
+        self.clock.advance_to(min(times, default=self.clock.mono))
 
     def _end_life(self, service: Service) -> None:
         assert service.exit is not None  # noqa: S101 - its caller asked

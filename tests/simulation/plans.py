@@ -129,7 +129,8 @@ class SeededLuck(Luck):
             return run
         batch = order.batch
         if batch.attempt < batch.tries - (1 if self.plan.rewrites else 0):
-            return replace(run, ends=self.rng.choice(["raises", "dies", "hangs", "bad result", "dies writing"]), failed=())
+            ends = self.rng.choice(["raises", "dies", "hangs", "bad result", "dies writing"])
+            return replace(run, ends=ends, failed=())
         if self.interruptions < _MOST_INTERRUPTIONS:
             self.interruptions += 1
             return replace(run, ends=self.rng.choice(["environment", "hangs writing"]), failed=())
