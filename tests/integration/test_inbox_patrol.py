@@ -175,6 +175,18 @@ def test_one_file_renamed_into_an_idle_inbox_is_offered_at_once(open_house: Open
     assert sorted(took)[10] < 0.05
 
 
+def test_a_file_that_was_busy_for_long_is_offered_as_soon_as_it_is_closed(open_house: Open, inbox: Path) -> None:
+    house = open_house(rescan_s=60.0)
+    with (inbox / "a").open("w") as writer:
+        writer.write("x")
+        writer.flush()
+        stories = house.patrol._examiner.settling._stories
+        house.until(lambda: "a" in stories and stories["a"].tries == 6)  # the next look is a second away
+    began = time.monotonic()
+    house.until_claimed(1)
+    assert time.monotonic() - began < 0.5
+
+
 def test_whole_trees_made_at_once_are_found(open_house: Open, inbox: Path) -> None:
     house = open_house(rescan_s=60.0)
     house.until_swept()
