@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from scorewatch.core.lifecycle import NOTHING_OWED
 from scorewatch.model.batches import BatchState as S
 from scorewatch.model.batches import MiniBatch, SealReason
 from scorewatch.model.ids import parent_of
@@ -31,7 +32,7 @@ class Owed(Enum):
     SET_ASIDE = auto()
     DIVIDE = auto()
     VOID = auto()  #: none of its files are in its claim: undone by a power cut, or emptied by hand
-    NOTHING = auto()  #: a half that its parent's unfinished split will deal with
+    NOTHING = auto()  #: a half that its parent's unfinished split will deal with; or it is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,10 @@ def _judge_one(each: Remains, states: Mapping[str, S], tries: int, now: float) -
     if each.row is None:
         return _judge_unsealed(each, states, tries, now)
     batch, state = each.row, each.state
+    if state in NOTHING_OWED:
+        # Its claim came back with a power cut that undid the release; what else lies there was never ours to score.
+        again = state is S.RELEASED and each.output
+        return Finding(Owed.RELEASE if again else Owed.NOTHING, batch, S.COMMITTED if again else state)
     if state in _BY_STATE:
         return Finding(_BY_STATE[state], batch, state)
     if each.output:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class _Ledger(Protocol):
     def open_batches(self) -> Sequence[tuple[MiniBatch, S]]: ...
 
+    def batch(self, batch_id: str) -> tuple[MiniBatch, S] | None: ...
+
     def failure_of(self, batch_id: str) -> Failure | None: ...
 
 
@@ -32,7 +34,7 @@ class _Claims(Protocol):
     def remains(self, sealed: Collection[str] | None = None) -> Mapping[str, tuple[Observation, ...]]: ...
 
 
-_MAY_HAVE_OUTPUT = frozenset({S.CLAIMED, S.SEALED, S.RUNNING, S.COMMITTED})
+_MAY_HAVE_OUTPUT = frozenset({S.CLAIMED, S.SEALED, S.RUNNING, S.COMMITTED, S.RELEASED})
 
 
 def read_remains(ledger: _Ledger, claims: _Claims, outbox: Outbox, *, clean_stop: bool) -> tuple[Remains, ...]:
@@ -43,6 +45,9 @@ def read_remains(ledger: _Ledger, claims: _Claims, outbox: Outbox, *, clean_stop
     """
     rows = {batch.batch_id: (batch, state) for batch, state in ledger.open_batches()}
     standing = claims.remains(rows.keys())
+    # A claim that stands though its row is closed: its last rename was not durable when the power went.
+    closed = [row for row in map(ledger.batch, standing.keys() - rows.keys()) if row is not None]
+    rows |= {batch.batch_id: (batch, state) for batch, state in closed}
     found = []
     for batch_id in sorted(rows.keys() | standing.keys()):
         row, state = rows.get(batch_id, (None, S.CLAIMED))

@@ -227,6 +227,12 @@ class Ledger:
         with explaining(self.path):
             return [batch_from_row(row) for row in self._run(SQL["open_batches"])]
 
+    def batch(self, batch_id: str) -> tuple[MiniBatch, BatchState] | None:
+        """One batch, whatever its state; None where it was never sealed."""
+        with explaining(self.path):
+            row = self._run(SQL["any_batch"], {"batch_id": batch_id}).fetchone()
+            return batch_from_row(row) if row else None
+
     def failure_of(self, batch_id: str) -> Failure | None:
         """Why a batch failed last: what recovery writes beside the files that it sets aside."""
         with explaining(self.path):

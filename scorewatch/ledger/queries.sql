@@ -97,6 +97,12 @@ SELECT batch_id, state, attempt, dispatch, interruptions, tries, cut, sealed_bec
  WHERE state NOT IN ('released', 'void')
  ORDER BY number;
 
+-- any_batch --
+-- One batch whatever its state, told as `open_batches` does.
+SELECT batch_id, state, attempt, dispatch, interruptions, tries, cut, sealed_because, sealed_at, total_bytes, files
+  FROM batches JOIN members USING (number)
+ WHERE batch_id = :batch_id;
+
 -- failure_of --
 -- Why a batch failed last.
 SELECT failure FROM batches WHERE batch_id = :batch_id;
