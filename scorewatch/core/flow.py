@@ -80,6 +80,8 @@ def _probe(house: House, draft: Draft) -> None:
     now = draft.now.mono
     breaker = house.breaker
     waiting = house.floor.lives.get(breaker.probing or "")
+    if waiting is None:
+        breaker.probing = None  # it was divided, or turned out to hold nothing: another one must do
     if waiting and waiting.batch.batch_id in house.floor.queue and house.may_run():
         worker = _free_worker(house)
         if worker:

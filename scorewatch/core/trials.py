@@ -56,6 +56,7 @@ class Trials:
     def part_by_blame(self, life: Life, receipt: Receipt, draft: Draft) -> None:
         """Some files failed by name: they and their companions go separate ways, with all their tries."""
         guilty = {relpath for relpath, _ in receipt.failed_files}
+        self.breaker.close()  # the others were scored: neither the model nor the environment is broken
         good = tuple(file for file in life.batch.files if file.relpath not in guilty)
         bad = tuple(file for file in life.batch.files if file.relpath in guilty)
         first = receipt.failed_files[0]
