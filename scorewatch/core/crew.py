@@ -51,6 +51,7 @@ class Worker:
     timed_out: bool = False  #: that reason is its run()'s deadline
     free_since: float = 0.0  #: when it last got rid of an order, or was asked to end
     ready: WorkerReady | None = None
+    excused: bool = False  #: its init() failed, and the environment is to blame
 
     def waiting(self) -> list[Order]:
         """Orders whose run() has not returned."""
@@ -180,7 +181,7 @@ class Crew:
             slot.start_at = now
             return
         slot.failures += 1
-        slot.ever_failed = slot.ever_failed or never_ready
+        slot.ever_failed = slot.ever_failed or (never_ready and not worker.excused)
         pause = self.limits.first_pause_s * 2 ** min(slot.failures - 1, 30)
         slot.start_at = now + min(pause, self.limits.longest_pause_s)
         if never_ready:

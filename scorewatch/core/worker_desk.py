@@ -8,6 +8,7 @@ from scorewatch.core import columns
 from scorewatch.core.trials import how_it_ended
 from scorewatch.model.batches import BatchState as S
 from scorewatch.model.decisions import AnswerSchema, ClearStaging, Publish
+from scorewatch.model.outcomes import BLAMES_NO_FILE
 from scorewatch.model.records import SchemaGrown
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ def worker_ready(house: House, event: e.WorkerReady, draft: Draft) -> None:
 def worker_init_failed(house: House, event: e.WorkerInitFailed, draft: Draft) -> None:
     """A worker could not load the scorer; its death follows."""
     del draft
-    if event.worker_id in house.crew.workers:
+    worker = house.crew.workers.get(event.worker_id)
+    if worker is not None:
         house.crew.trouble = event.failure.message
+        worker.excused = event.failure.kind in BLAMES_NO_FILE
 
 
 def worker_died(house: House, event: e.WorkerDied, draft: Draft) -> None:

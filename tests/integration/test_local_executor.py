@@ -320,7 +320,7 @@ def test_a_worker_that_cant_be_started_is_told_as_a_failed_init_and_a_death(
     pool.until(WorkerDied, exit_code=127)
     assert pool.kinds() == ["WorkerInitFailed", "WorkerDied"]
     failure = pool.until(WorkerInitFailed).failure
-    assert failure.kind is FailureKind.ENVIRONMENT
+    assert failure.kind is FailureKind.SCRIPT_RAISED
     assert words in failure.message
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     assert list((tmp_path / "state" / "workers").iterdir()) == []

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PROGRAM = str(Path(do.__file__).with_name("__main__.py"))
 
 _TURN_BYTES = 256 * 1024  # heard from one worker in one turn, so that one who floods leaves the others their share
+_HOPELESS = (FileNotFoundError, PermissionError, NotADirectoryError, ValueError)  # it will be no better next time
 _NOT_STARTED = 127  # exit code of a worker that never was, as a shell says it
 _LAST_WAIT_S = 10.0  # for killed workers to be gone, and for their scratch folders
 
@@ -237,8 +238,9 @@ class LocalExecutor:
     def _not_started(self, worker_id: int, python: str, error: Exception) -> None:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         at = f" ({error.filename})" if isinstance(error, OSError) and error.filename not in {None, python} else ""
+        hopeless = isinstance(error, _HOPELESS) and not at
         failure = Failure(
-            kind=FailureKind.ENVIRONMENT,
+            kind=FailureKind.SCRIPT_RAISED if hopeless else FailureKind.ENVIRONMENT,
             message=f"no worker could be started with the interpreter {python!r}: {reason}{at}",
             exception=type(error).__name__,
             worker_id=worker_id,
