@@ -16,7 +16,7 @@ COMMANDS = {
     "retry": ("scorewatch.cli.retry:retry", "Put quarantined files back into the inbox."),
     "collect": ("scorewatch.cli.collect:collect", "Gather all committed predictions in one file."),
     "init": ("scorewatch.cli.init:init", "Write a small deployment that runs at once."),
-    "demo": ("scorewatch.cli.demo:demo", "Show it all: a real model on real files, in a temporary folder."),
+    "demo": ("scorewatch.cli.demo:demo", "Run a real model on real files, start to end, in a temporary folder."),
     "doctor": ("scorewatch.cli.doctor:doctor", "Look for what will hurt, and say the line that mends it."),
     "ledger": ("scorewatch.cli.ledger:ledger", "Make the ledger again from what lies on disk."),
     "schema": ("scorewatch.cli.schema:schema", "Print the JSON schema of the configuration, for editors."),

@@ -117,8 +117,8 @@ def _run(arguments: list[str], *, as_json: bool) -> int:
         return _misused(error, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
-    except BrokenPipeError:
-        raise
+    except (BrokenPipeError, SystemExit):  # typer answers a closed pipe by leaving
+        raise BrokenPipeError from None
     except Exception as error:
         if os.environ.get("SCOREWATCH_DEBUG"):
             raise
