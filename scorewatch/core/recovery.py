@@ -32,7 +32,7 @@ class Owed(Enum):
     SET_ASIDE = auto()
     DIVIDE = auto()
     VOID = auto()  #: none of its files are in its claim: undone by a power cut, or emptied by hand
-    NOTHING = auto()  #: a half that its parent's unfinished split will deal with; or it is over
+    NOTHING = auto()  #: a half that its parent's unfinished split will deal with
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ def _judge_one(each: Remains, states: Mapping[str, S], tries: int, now: float) -
         return _judge_unsealed(each, states, tries, now)
     batch, state = each.row, each.state
     if state in NOTHING_OWED:
-        # Its claim came back with a power cut that undid the release; what else lies there was never ours to score.
+        # Its claim came back with a power cut that undid the release, or empty with one that undid its removal.
         again = state is S.RELEASED and each.output
-        return Finding(Owed.RELEASE if again else Owed.NOTHING, batch, S.COMMITTED if again else state)
+        return Finding(Owed.RELEASE, batch, S.COMMITTED) if again else Finding(Owed.VOID, batch, S.CLAIMED)
     if state in _BY_STATE:
         return Finding(_BY_STATE[state], batch, state)
     if each.output:
