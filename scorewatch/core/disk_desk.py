@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scorewatch.model.batches import BatchState as S
-from scorewatch.model.decisions import DropClaim, Publish
+from scorewatch.model.decisions import DropClaim, DropStaging, Publish
 
 if TYPE_CHECKING:
     from scorewatch.core.draft import Draft
@@ -31,6 +31,8 @@ def publish_failed(house: House, event: e.PublishFailed, draft: Draft) -> None:
     life = house.floor.lives.get(event.batch_id)
     if life is None or life.state is not S.SCORED or life.batch.dispatch != event.dispatch:
         return
+    if isinstance(life.owed, Publish):
+        draft.act(DropStaging(staging=life.owed.staging))
     life.owed = None
     if event.inputs is not None:
         total = sum(file.size for file in event.inputs)

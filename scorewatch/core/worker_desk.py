@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scorewatch.core import columns
 from scorewatch.core.trials import how_it_ended
 from scorewatch.model.batches import BatchState as S
-from scorewatch.model.decisions import AnswerSchema, ClearStaging, Publish
+from scorewatch.model.decisions import AnswerSchema, ClearStaging, DropStaging, Publish
 from scorewatch.model.outcomes import BLAMES_NO_FILE
 from scorewatch.model.records import SchemaGrown
 
@@ -65,8 +65,10 @@ def batch_scored(house: House, event: e.BatchScored, draft: Draft) -> None:
     receipt = event.receipt
     worker, life = _answered(house, event.worker_id, receipt.batch_id, receipt.dispatch, draft)
     if worker is None or life is None:
+        draft.act(DropStaging(staging=event.staging))
         return
     if receipt.failed_files:
+        draft.act(DropStaging(staging=event.staging))
         house.trials.part_by_blame(life, receipt, draft)
         return
     ready = worker.ready

@@ -36,6 +36,7 @@ FOR_THE_DISK = (
     d.DropClaim,
     d.ListSkipped,
     d.ClearStaging,
+    d.DropStaging,
 )
 
 
@@ -103,6 +104,8 @@ class DiskWork:
                     self._archive.list_skipped(action)
                 case d.ClearStaging():
                     self._publishing.clear(action)
+                case d.DropStaging():
+                    self._publishing.discard(action)
                 case _:
                     pass
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from scorewatch.model.batches import MiniBatch
-    from scorewatch.model.decisions import ClearStaging, Publish
+    from scorewatch.model.decisions import ClearStaging, DropStaging, Publish
     from scorewatch.model.files import Observation
     from scorewatch.model.ports import Claims, Outbox
 
@@ -133,6 +133,13 @@ class Publishing:
             for file, seen in zip(batch.files, now, strict=True)
             if seen is not None and (self._claims.moves_files or file.same_content(seen))
         )
+
+    def discard(self, action: DropStaging) -> None:
+        """Remove an output that nobody wants; what can't be removed is removed with its worker."""
+        try:
+            self._outbox.discard(action.staging)
+        except (OSError, OutputRefusedError):
+            return
 
     def clear(self, action: ClearStaging) -> None:
         """Remove what a dead worker left; what can't be removed is removed at the next start."""

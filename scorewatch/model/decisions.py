@@ -147,6 +147,13 @@ class ClearStaging:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DropStaging:
+    """Remove one staged output that is not going to be published."""
+
+    staging: str  #: absolute path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Exit:
     """End the loop: nothing is owed that the next start would not do."""
 
@@ -170,6 +177,7 @@ Action: TypeAlias = (
     | DropClaim
     | ListSkipped
     | ClearStaging
+    | DropStaging
     | Exit
 )
 

@@ -91,6 +91,10 @@ class Outbox(Protocol):
         """The same for `errors/`, one line a file."""
         ...
 
+    def discard(self, staging: str) -> None:
+        """Remove one staged directory."""
+        ...
+
     def clear_staging(self, worker: str) -> None:
         """Remove one worker's staging directory."""
         ...

@@ -79,6 +79,10 @@ class Outbox:
         """Append lines to `errors/`, durably; `repeated`: pass over those that stand there."""
         self._errors.append(lines, repeated=repeated)
 
+    def discard(self, staging: str) -> None:
+        """Remove one staged directory."""
+        self._publisher.discard(staging)
+
     def clear_staging(self, worker: str) -> None:
         """Remove one worker's staging directory, `<epoch>-<serial>`."""
         staging.clear_staging(self.root, worker)

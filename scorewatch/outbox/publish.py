@@ -9,7 +9,7 @@ import errno
 import json
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from scorewatch.model import ids
@@ -97,6 +97,16 @@ class Publisher:
         if day not in self._days:
             self._days.add(day)
             self._unsynced.add(BATCHES)
+
+    def discard(self, staging: str) -> None:
+        """Remove a staged directory that is not going to be published; none there is fine.
+
+        Args:
+            staging: as for `publish`.
+        """
+        *above, name = self._below_staging(staging)
+        with suppress(FileNotFoundError), folder(self._outbox) as root, _below((STAGING, *above), root) as parent:
+            remove_tree(name, parent)
 
     def _bring_in(
         self, batch_id: str, parts: tuple[str, ...], manifest: Mapping[str, Any], root: int, target: int

@@ -82,3 +82,12 @@ def test_one_workers_staging_is_cleared_and_no_others(outbox: Outbox, tmp_path: 
     outbox.clear_staging("1700000000-1")
     outbox.clear_staging("1700000000-1")
     assert [path.name for path in (tmp_path / ".staging").iterdir()] == ["1700000000-2"]
+
+
+def test_one_staged_output_is_discarded_and_its_neighbour_is_published(outbox: Outbox, tmp_path: Path) -> None:
+    unwanted, wanted = staged(tmp_path, 1), staged(tmp_path, 2)
+    outbox.discard(unwanted)
+    outbox.discard(unwanted)
+    outbox.publish(ID, wanted, manifest("a"))
+    assert not Path(unwanted).exists()
+    assert outbox.manifest(ID) == manifest("a")
