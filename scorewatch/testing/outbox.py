@@ -114,6 +114,11 @@ class FakeOutbox:
         return [value for path, value in sorted(names.items()) if path.startswith(folder + "/")]
 
     # ------------------------------------------------------------ staging
+    def discard(self, staging: str) -> None:
+        """See `ports.Outbox.discard`."""
+        if staging in self._disk.names:
+            self._disk.remove(staging)
+
     def clear_staging(self, worker: str) -> None:
         """See `ports.Outbox.clear_staging`."""
         self._luck.trouble("clear staging")

@@ -215,10 +215,13 @@ class _Worker:
         self._next()
 
     def _write(self, order: RunBatch, drops: tuple[Drop, ...], run: Run) -> None:
-        if run.ends == "well":
-            self._later(run.write_s, lambda: self._wrote(order, drops, run))
-        elif run.ends == "dies writing":
+        """One after the other, in the order in which they ran."""
+        if self._writing[0] is not order:
+            self._later(0.001, lambda: self._write(order, drops, run))
+        elif run.ends == "dies writing" and not self._running:  # else the batch that runs would be blamed
             self._later(run.write_s, lambda: self.die(-7))
+        elif run.ends != "hangs writing":
+            self._later(run.write_s, lambda: self._wrote(order, drops, run))
 
     def _wrote(self, order: RunBatch, drops: tuple[Drop, ...], run: Run) -> None:
         self._writing.remove(order)
