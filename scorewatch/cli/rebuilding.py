@@ -46,6 +46,9 @@ class _NoRows:
     def open_batches(self) -> list[tuple[MiniBatch, BatchState]]:
         return []
 
+    def batch(self, batch_id: str) -> tuple[MiniBatch, BatchState] | None:  # noqa: ARG002 - the protocol's
+        return None
+
     def failure_of(self, batch_id: str) -> Failure | None:  # noqa: ARG002 - the protocol's
         return None
 
