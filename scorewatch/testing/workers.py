@@ -128,6 +128,7 @@ class _Worker:
         self._waiting: deque[RunBatch] = deque()
         self._running: RunBatch | None = None
         self._writing: list[RunBatch] = []
+        self._ready_to_write: dict[int, Callable[[], None]] = {}
         self._asking: dict[tuple[str, int], Callable[[], None]] = {}
         self._echo: Event | None = None
         start = house.luck.start(worker_id)
@@ -216,17 +217,25 @@ class _Worker:
 
     def _write(self, order: RunBatch, drops: tuple[Drop, ...], run: Run) -> None:
         """One after the other, in the order in which they ran."""
-        if self._writing[0] is not order:
-            self._later(0.001, lambda: self._write(order, drops, run))
-        elif run.ends == "dies writing" and not self._running:  # else the batch that runs would be blamed
-            self._later(run.write_s, lambda: self.die(-7))
-        elif run.ends != "hangs writing":
+        self._ready_to_write[id(order)] = lambda: self._begin_writing(order, drops, run)
+        self._go_on_writing()
+
+    def _go_on_writing(self) -> None:
+        if self._writing:
+            self._ready_to_write.pop(id(self._writing[0]), lambda: None)()
+
+    def _begin_writing(self, order: RunBatch, drops: tuple[Drop, ...], run: Run) -> None:
+        if run.ends != "hangs writing":
             self._later(run.write_s, lambda: self._wrote(order, drops, run))
 
     def _wrote(self, order: RunBatch, drops: tuple[Drop, ...], run: Run) -> None:
+        if run.ends == "dies writing" and not self._running:  # else the batch that runs would be blamed
+            self.die(-7)
+            return
         self._writing.remove(order)
         self._echo = self._answer(order, drops, run)
         self._say(self._echo)
+        self._go_on_writing()
         self._end_if_idle()
 
     def _answer(self, order: RunBatch, drops: tuple[Drop, ...], run: Run) -> Event:
