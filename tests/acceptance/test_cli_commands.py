@@ -26,7 +26,7 @@ def init():
     print("init was here")
 def run(mini_batch):
     for path in mini_batch:
-        if "poison" in path:
+        if "poison" in os.path.basename(path):
             raise ValueError("poison \\x1b[31m in " + os.path.basename(path))
     return [{"size": os.path.getsize(path)} for path in mini_batch]
 """
