@@ -172,6 +172,9 @@ def write_record(
     """Write the record of a batch or of a skip beside the files that will come; its name."""
     inputs = set(relpaths)
     name = next(name for name in record_names(group) if name not in inputs)
+    for left in moves.names(folder_fd):
+        if left.startswith(".") and left.endswith(".tmp"):  # no input is called so: an earlier daemon died writing
+            os.unlink(left, dir_fd=folder_fd)
     moves.write_json(folder_fd, name, {**record, "record_of": group}, durable=durable)
     return name
 

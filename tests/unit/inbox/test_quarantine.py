@@ -56,6 +56,16 @@ def test_the_record_is_there_before_the_first_file_moves(
     assert (Path(claims.where(batch)) / "a").exists()
 
 
+def test_half_a_record_of_a_daemon_that_died_does_not_stay_among_the_files(claims: RenameClaims, inbox: Path) -> None:
+    batch = claimed(claims, inbox, a="1")
+    folder = inbox / ".scorewatch/quarantine" / batch.batch_id
+    folder.mkdir(parents=True)
+    (folder / ".0123456789abcdef.tmp").write_text('{"mess')
+    claims.set_aside(batch, {"message": "boom"})
+    assert [relpath for _, relpath, _ in claims.quarantined()] == ["a"]
+    assert sorted(path.name for path in folder.iterdir()) == ["_error.json", "a"]
+
+
 def test_inputs_named_like_the_record_are_inputs(claims: RenameClaims, inbox: Path) -> None:
     (inbox / "_error.json").write_text('{"record_of": "guessed"}')
     (inbox / "_error-1.json").write_text("[]")
