@@ -56,6 +56,7 @@ class DiskWork:
         self._publishing = publishing
         self._archive = archive
         self._post = post
+        self._answered: set[tuple[str, int]] = set()  # orders to publish, of a group that the ledger refused
 
     def do(self, group: Sequence[d.Decision]) -> None:
         """Carry out a group of decisions, in the order of the module's table.
@@ -67,15 +68,21 @@ class DiskWork:
         # Whatever else its decision records: no record of a batch is owed before its output is published.
         self.publish([a for decision in group for a in decision.actions if isinstance(a, d.Publish)])
         self.record([record for decision in group for record in decision.records])
+        self._answered.clear()
         after = [action for decision in group if decision.records for action in decision.actions]
         self._tell_loop(after)
         rest = [action for decision in group if not decision.records for action in decision.actions]
         self.act([action for action in (*after, *rest) if isinstance(action, FOR_THE_DISK)])
 
     def publish(self, actions: Sequence[d.Publish]) -> None:
-        """Make outputs visible, then durable together, then say so."""
-        if actions:
-            for answer in self._publishing.publish(actions):
+        """Make outputs visible, then durable together, then say so.
+
+        Each order once: one that failed may have been scored anew by the time the ledger takes its group.
+        """
+        news = [action for action in actions if _hand_out(action) not in self._answered]
+        if news:
+            self._answered.update(map(_hand_out, news))
+            for answer in self._publishing.publish(news):
                 self._post(answer)
 
     def record(self, records: Sequence[Record]) -> None:
@@ -119,3 +126,7 @@ class DiskWork:
             self._publishing.unsynced.update({batch.batch_id: batch for batch in batches})
         else:
             self._publishing.synced(batches)
+
+
+def _hand_out(action: d.Publish) -> tuple[str, int]:
+    return action.batch.batch_id, action.batch.dispatch

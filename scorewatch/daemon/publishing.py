@@ -73,6 +73,8 @@ class Publishing:
     def _publish_one(self, action: Publish) -> Answer | None:
         """The answer, where the output did not become visible."""
         batch = action.batch
+        if batch.batch_id in self.manifests:
+            return None  # visible since an earlier try, and so committed: what became of the inputs since is no matter
         try:
             self._sync_first(batch)
             changed = self._changed(action)
