@@ -58,9 +58,7 @@ def _judge_one(each: Remains, states: Mapping[str, S], tries: int, now: float) -
         return _judge_unsealed(each, states, tries, now)
     batch, state = each.row, each.state
     if state in NOTHING_OWED:
-        # Its claim came back with a power cut that undid the release, or empty with one that undid its removal.
-        again = state is S.RELEASED and each.output
-        return Finding(Owed.RELEASE, batch, S.COMMITTED) if again else Finding(Owed.VOID, batch, S.CLAIMED)
+        return _judge_closed(each, batch, state)
     if state in _BY_STATE:
         return Finding(_BY_STATE[state], batch, state)
     if each.output:
@@ -68,9 +66,15 @@ def _judge_one(each: Remains, states: Mapping[str, S], tries: int, now: float) -
     present = _still_there(batch, each)
     if not present.files:
         return Finding(Owed.VOID, batch, state)
-    if state is S.RUNNING:
-        return Finding(Owed.RETURNED if each.clean_stop else Owed.INTERRUPTED, present, state)
-    return Finding(Owed.WAIT, present, state)
+    ran = Owed.RETURNED if each.clean_stop else Owed.INTERRUPTED
+    return Finding(ran if state is S.RUNNING else Owed.WAIT, present, state)
+
+
+def _judge_closed(each: Remains, batch: MiniBatch, state: S) -> Finding:
+    """Its claim came back with a power cut that undid the release, or empty with one that undid its removal."""
+    if state is S.RELEASED and each.output:
+        return Finding(Owed.RELEASE, batch, S.COMMITTED)
+    return Finding(Owed.VOID, batch, S.CLAIMED)
 
 
 def _judge_unsealed(each: Remains, states: Mapping[str, S], tries: int, now: float) -> Finding:
