@@ -91,9 +91,7 @@ class FakeOutbox:
         self._luck.trouble("list errors")
         self._append("errors", lines, ("batch_id", "skip_id", "path"), repeated=repeated)
 
-    def _append(
-        self, folder: str, lines: Sequence[Mapping[str, Any]], key: tuple[str, ...], *, repeated: bool
-    ) -> None:
+    def _append(self, folder: str, lines: Sequence[Mapping[str, Any]], key: tuple[str, ...], *, repeated: bool) -> None:
         standing = [value for _, value in self._disk.inside(folder)]
         known = {tuple(line.get(part) for part in key) for line in standing} if repeated else set()
         number = len(standing)

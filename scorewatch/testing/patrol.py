@@ -78,9 +78,7 @@ class FakePatrol:
             return
         self._forget(names)
         self._post(
-            e.BatchClaimed(
-                ticket=order.ticket, batch_id=batch_id, files=got, busy=len(busy), vanished=len(vanished)
-            )
+            e.BatchClaimed(ticket=order.ticket, batch_id=batch_id, files=got, busy=len(busy), vanished=len(vanished))
         )
 
     def _forget(self, names: set[str]) -> None:

@@ -196,9 +196,7 @@ class _FakeDiskThread:
         self._queue.append(decision)
 
     def has_work(self) -> bool:
-        return bool(self._queue or self._refused) and (
-            self.wakes_at is None or self.wakes_at <= self._world.clock.mono
-        )
+        return bool(self._queue or self._refused) and (self.wakes_at is None or self.wakes_at <= self._world.clock.mono)
 
     def turn(self) -> None:
         again = bool(self._refused)

