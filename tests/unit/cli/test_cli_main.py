@@ -165,12 +165,13 @@ def test_json_after_two_dashes_is_a_file_not_an_option(
     assert capsys.readouterr().err == "scorewatch: --json\n"
 
 
-def test_a_name_that_stdout_cannot_spell_does_not_end_a_command() -> None:
-    script = "import sys, scorewatch.cli.main as m; sys.exit(m.main(['status', 'gr\\u00fc\\u00dfe.toml']))"
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, env=environment, check=False)
-    assert said.returncode == 2
-    assert b"there is no such file" in said.stderr
+def test_a_name_that_stdout_cannot_spell_does_not_end_a_command(tmp_path: Path) -> None:
+    script = "import sys, scorewatch.cli.main as m; sys.exit(m.main(['init', sys.argv[1]]))"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}
+    command = [sys.executable, "-c", script, str(tmp_path / "gr\u00fc\u00dfe")]
+    said = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert (said.returncode, said.stderr) == (0, b"")
+    assert b"gr\\xfc\\xdfe/scorewatch.toml" in said.stdout
 
 
 @pytest.mark.parametrize("name", COMMANDS)
