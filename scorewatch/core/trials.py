@@ -38,8 +38,7 @@ class Trials:
         if not nobody and self.breaker.proves_recovery(batch_id):
             self.breaker.close()
         held_back = self.breaker.is_open
-        if failure.kind is not FailureKind.DAEMON_STOPPED:
-            self.breaker.failed(root_of(batch_id), failure.message, draft.now.mono, at_once=nobody)
+        self.breaker.failed(root_of(batch_id), failure.message, draft.now.mono, at_once=nobody)
         if held_back and not nobody:
             # While everything fails a failure is no evidence against these files.
             self.floor.again(life, failure, retry.TryAgain(pause_s=0.0, costs_attempt=False), draft)
@@ -85,7 +84,8 @@ class Trials:
         for order in worker.orders:
             life = self._life_of(order, worker)
             if life is not None:
-                self.failed(life, _BY_STOP, draft)
+                # Not judged: a batch that takes long may meet every restart there is, and is no worse for it.
+                self.floor.again(life, _BY_STOP, retry.TryAgain(pause_s=0.0, costs_attempt=False), draft)
         worker.orders.clear()
 
     def _life_of(self, order: Order, worker: Worker) -> Life | None:
