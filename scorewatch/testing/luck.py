@@ -48,6 +48,7 @@ class Start:
 class Luck:
     """Nothing goes wrong but what the files themselves do, and everything happens in order."""
 
+    interruptions = 0  #: how often the world, or the daemon, was in the way of a batch so far
     calm = False  #: while a service starts nothing is refused: it would only end, and start again
 
     def before(self, what: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scorewatch.model.errors import ExitCode, ScorewatchError
 from scorewatch.outbox.manifest import identities
 from scorewatch.testing.disk import FOLDER, Disk, Drop
+from scorewatch.testing.luck import BrokenPromiseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -67,6 +68,15 @@ class FakeOutbox:
         """See `ports.Outbox.sync`."""
         self._luck.trouble("sync outbox")
         self._disk.sync("batches")
+        for batch_id, output in self._disk.inside("batches"):
+            self._promise(batch_id, output)
+
+    def _promise(self, batch_id: str, output: Output) -> None:
+        """No output is durable before its claim is: else a power cut would have its files scored again."""
+        names = [file["path"] for file in (output.manifest or {}).get("files", ())]
+        here = [name for name in names if f"claim/{batch_id}/{name}" in self._disk.names]
+        if any(f"claim/{batch_id}/{name}" not in self._disk.lasting for name in here):
+            raise BrokenPromiseError(f"the output of {batch_id} would outlive a power cut, and its claim would not")
 
     def doubt(self, batch_ids: Iterable[str]) -> None:
         """Outputs of an earlier daemon, which may not be durable: `sync` does all of them anyway."""

@@ -161,6 +161,8 @@ class Service:
             raise BrokenPromiseError(f"run() of {told} starts, and the ledger says {found and found[1]}")
         if found[0].attempt < order.batch.attempt or found[0].dispatch != order.batch.dispatch:
             raise BrokenPromiseError(f"run() of {told} starts uncounted: {found[0]}")
+        if order.batch.interruptions > self.world.luck.interruptions:
+            raise BrokenPromiseError(f"{told} is said to be interrupted more often than anything was")
 
     def _is_dropping(self) -> bool:
         stop = self.scheduler.house.stop
