@@ -72,8 +72,8 @@ def _claimed(life: Life) -> tuple[str, str, str]:
 
 
 def _in_the_inbox(here: dict[str, Any]) -> str:
-    """What becomes of it; empty: a folder, which tells nothing."""
-    if here["folder"]:
+    """What becomes of it; empty: that is told elsewhere (a folder; a file that was taken, and is not moved)."""
+    if here["folder"] or here["taken"]:
         return ""
     if here["ignored_by"]:
         rule = printable(here["ignored_by"])

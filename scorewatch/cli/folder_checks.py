@@ -101,7 +101,11 @@ def _written(name: str, path: Path) -> Iterator[Finding]:
 def _inbox(settings: Settings, fd: int) -> Iterator[Finding]:
     path = settings.inbox.path
     if settings.inbox.claim == "ledger":
-        yield warn("inbox", 'claim = "ledger": one process only, and the cost grows with the files kept', "none needed")
+        yield warn(
+            "inbox",
+            'claim = "ledger": one process only, and the cost grows with the files kept',
+            '[inbox] claim = "rename", if the inbox may be written',
+        )
         return
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         mend = f'let {_user()} write {path}, or set [inbox] claim = "ledger"'

@@ -56,7 +56,7 @@ def life_of(deployment: Deployment, relpath: str) -> Life:
     life = Life(relpath)
     owner = _ask_ledger(deployment, life)
     with InboxLook(deployment.settings.inbox, owner) as look:
-        life.here = _here(look, deployment, relpath)
+        life.here = _here(look, deployment, life)
         life.claimed = [batch_id for batch_id, path in look.claimed() if path == relpath]
         life.quarantine = [
             {"path": aside.path, "batch_id": aside.group, "record": aside.record_path, **_why(aside.record)}
@@ -85,6 +85,9 @@ def _ask_ledger(deployment: Deployment, life: Life) -> str:
             told = _batch(row, ledger.history(row.batch_id))
             output = output_of(row, deployment.settings.output.path)
             told["output"] = output if output and Path(output).is_dir() else None
+            told["same_as"] = next(
+                ([f.size, f.mtime_ns, f.ctime_ns] for f in ledger.members(row.batch_id) if f.relpath == life.file), []
+            )
             told["halves"] = [half.batch_id for half in ledger.halves_of(row.batch_id)]
             life.batches.append(told)
         for skip in ledger.find_skipped(life.file):
@@ -154,8 +157,9 @@ def _place(outbox: os.PathLike[str], manifest: Mapping[str, Any]) -> str:
 
 
 # ---------------------------------------------------------------- the inbox
-def _here(look: InboxLook, deployment: Deployment, relpath: str) -> dict[str, Any] | None:
+def _here(look: InboxLook, deployment: Deployment, life: Life) -> dict[str, Any] | None:
     """What lies in the inbox under this name, and what will become of it."""
+    relpath = life.file
     folder, base = moves.split(relpath)
     try:
         with moves.Folders(look.fd) as folders:
@@ -177,6 +181,9 @@ def _here(look: InboxLook, deployment: Deployment, relpath: str) -> dict[str, An
         "marker_of": marks,
         "below": folder if folder and not inbox.recursive else None,
         "being_written": writer,
+        # Where nothing is moved, a file that was taken lies here still.
+        "taken": inbox.claim == "ledger"
+        and [seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns] in [batch["same_as"] for batch in life.batches],
     }
 
 

@@ -213,6 +213,16 @@ def test_a_file_that_is_being_written_is_left_and_listed(kit: Kit) -> None:
     assert (once["scored"], once["left"], once["unsettled"]) == (3, 1, ["slow.txt"])
 
 
+def test_in_an_inbox_that_is_never_written_a_scored_file_does_not_wait(kit: Kit) -> None:
+    kit.change("[inbox]", '[inbox]\nclaim = "ledger"\nafter = "keep"')
+    kit.once()
+    assert kit.json("status")["files"]["waiting"] == 0
+    assert kit.json("explain", "fox.txt")["verdict"] == "scored; its result"
+    (kit.inbox / "fox.txt").write_text("another content")
+    assert kit.json("explain", "fox.txt")["verdict"] == "waits in the inbox"
+    assert not (kit.inbox / ".scorewatch").exists()
+
+
 def test_a_new_ledger_that_knows_nothing_is_helped_out_by_the_outbox(kit: Kit) -> None:
     kit.once()
     for part in kit.folder.glob("state/ledger.db*"):
