@@ -35,6 +35,7 @@ def publish_failed(house: House, event: e.PublishFailed, draft: Draft) -> None:
         draft.act(DropStaging(staging=life.owed.staging))
     life.owed = None
     if event.inputs is not None:
+        house.intake.withdrawn += len(life.batch.files) - len(event.inputs)
         total = sum(file.size for file in event.inputs)
         life.batch = replace(life.batch, files=event.inputs, total_bytes=total)
     if not life.batch.files:

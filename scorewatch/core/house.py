@@ -49,6 +49,7 @@ class House:
         self.nothing_new_since: float | None = None  #: for --once: sweeps have found nothing since then
         self.probe_ticket: int | None = None  #: the claim that will be the breaker's next probe
         self.skipped = 0
+        self.recovered_files = 0  #: of an earlier daemon, counted as done or failed by this one
 
     def adopt(self, policy: Policy) -> None:
         """Take a new policy; it holds for batches sealed from now on."""

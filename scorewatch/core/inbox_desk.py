@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from scorewatch.core import recovery
 from scorewatch.core.arrivals import take_over
+from scorewatch.core.recovery import Owed
 from scorewatch.model.batches import MiniBatch
 from scorewatch.model.decisions import ListSkipped
 from scorewatch.model.records import FilesSkipped
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from scorewatch.core.draft import Draft
     from scorewatch.core.house import House
     from scorewatch.model import events as e
+
+#: What is owed for files that are counted as done or failed only from now on; the others were counted before.
+_COUNTED_LATER = frozenset({Owed.SEAL, Owed.WAIT, Owed.RETURNED, Owed.INTERRUPTED, Owed.COMMIT, Owed.DIVIDE})
 
 
 def files_settled(house: House, event: e.FilesSettled, draft: Draft) -> None:
@@ -61,7 +65,7 @@ def batch_claimed(house: House, event: e.BatchClaimed, draft: Draft) -> None:
 
 def claim_failed(house: House, event: e.ClaimFailed, draft: Draft) -> None:
     """The environment failed: pause; the files are where they were, and come again with a sweep."""
-    house.intake.tickets.pop(event.ticket, None)
+    house.intake.failed(event.ticket)
     if event.ticket == house.probe_ticket:
         house.probe_ticket = None
     house.breaker.failed(f"claim {event.ticket}", event.message, draft.now.mono, at_once=True)
@@ -72,4 +76,6 @@ def remains_found(house: House, event: e.RemainsFound, draft: Draft) -> None:
     found = recovery.judge(event.remains, house.tries, draft.now.wall)
     for finding, remains in zip(found, event.remains, strict=True):
         take_over(finding, remains, house.floor, house.policy.retry, draft)
+        if finding.owed in _COUNTED_LATER:
+            house.recovered_files += len(finding.batch.files)
     house.recovered = True

@@ -20,7 +20,7 @@ class Intake:
 
     def __init__(self, limits: BatchLimits) -> None:
         self.files = Accumulator(limits)
-        self.tickets: dict[int, SealReason] = {}
+        self.tickets: dict[int, Claim] = {}  #: claims under way
         self.arrived = 0  #: files, since start
         self.withdrawn = 0  #: files that were gone before they were claimed
         self._serial = 0
@@ -41,12 +41,19 @@ class Intake:
             return None
         files, because = taken
         self._serial += 1
-        self.tickets[self._serial] = because
-        draft.act(Claim(ticket=self._serial, files=files, because=because))
+        claim = Claim(ticket=self._serial, files=files, because=because)
+        self.tickets[self._serial] = claim
+        draft.act(claim)
         return self._serial
 
     def claimed(self, event: BatchClaimed) -> SealReason | None:
         """The claim of a ticket is over; why it was sealed, or None where the ticket is unknown."""
         self.withdrawn += event.vanished
         self.arrived -= event.busy  # they arrive again once they are whole
-        return self.tickets.pop(event.ticket, None)
+        claim = self.tickets.pop(event.ticket, None)
+        return claim.because if claim else None
+
+    def failed(self, ticket: int) -> None:
+        """The claim of a ticket failed: its files arrive again."""
+        claim = self.tickets.pop(ticket, None)
+        self.arrived -= len(claim.files) if claim else 0

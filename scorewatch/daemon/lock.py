@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from typing import TYPE_CHECKING
 
 from scorewatch.model.errors import ExitCode, ScorewatchError
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOCK = "lock"
+_TRIES = 20
+_NAP_S = 0.05
 
 
 class Lock:
@@ -32,16 +35,25 @@ class Lock:
                 hint="make the state folder writable by the service's user",
                 exit_code=ExitCode.FOLDER_UNUSABLE,
             ) from error
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not self._taken():
             os.close(self._fd)
             raise ScorewatchError(
                 f"another process runs the deployment {deployment!r}",
                 where=path,
                 hint="`scorewatch status CONFIG` shows it",
                 exit_code=ExitCode.ALREADY_RUNNING,
-            ) from None
+            )
+
+    def _taken(self) -> bool:
+        """Whoever only looks whether a daemon lives holds the lock for an instant: wait for that long."""
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_NAP_S)
+            else:
+                return True
+        return False
 
     def release(self) -> None:
         """Let another process have it."""

@@ -85,6 +85,7 @@ def _work(house: House) -> dict[str, Any]:
     return {
         "counts": {
             "arrived": intake.arrived,
+            "recovered": house.recovered_files,
             "withdrawn": intake.withdrawn,
             "done": floor.done_files,
             "failed": floor.failed_files,
