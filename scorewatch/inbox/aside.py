@@ -54,6 +54,7 @@ class Quarantine:
             write_record(folder, batch_id, relpaths, record, durable=self._durable)
             if self._durable:
                 moves.sync_folder(above)
+                moves.sync_folder(self._root.meta_fd)
         except BaseException:
             os.close(above)
             raise
@@ -120,7 +121,8 @@ class Quarantine:
                 if self._suffix:
                     _put_marker_back(src, dst, base + self._suffix)
                 if self._durable:
-                    moves.sync_folder(dst)
+                    for made in moves.with_parents([relpath]):
+                        moves.sync_folder(inbox.at(made))
                     moves.sync_folder(src)
         except FileExistsError:
             return PutBack(batch_id, relpath, "a file of this name is in the inbox")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from scorewatch.core.readiness import Lease
 from scorewatch.inbox import moves, probe
 from scorewatch.inbox.aside import Quarantine
-from scorewatch.inbox.done import Archive, delete
+from scorewatch.inbox.done import Archive
 from scorewatch.inbox.layout import InboxRoot
 from scorewatch.inbox.parking import Parking
 from scorewatch.inbox.skipping import Skipper
@@ -24,7 +24,7 @@ from scorewatch.model import ids
 from scorewatch.model.files import RefusalReason
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from scorewatch.model.batches import MiniBatch
     from scorewatch.model.files import Observation, Refusal
@@ -62,19 +62,16 @@ class RenameClaims:
         after: Literal["archive", "delete"] = "archive",
         marker_suffix: str = "",
     ) -> None:
-        self.root = InboxRoot(inbox, owner)
+        self.root = InboxRoot(inbox, owner, durable=durable)
         self.leases = not self.root.remote
         self._durable = durable
         self._after = after
         self._suffix = marker_suffix
-        self._parking = Parking(self.root, marker_suffix)
+        self._parking = Parking(self.root, marker_suffix, durable=durable)
         self._archive = Archive(self.root)
         self._stuck = Stuck()
-        self._skipper = Skipper(self.root, self._parking, durable=durable)
+        self._skipper = Skipper(self.root, self._parking, durable=durable, leases=self.leases)
         self.quarantine = Quarantine(self.root, durable=durable, marker_suffix=marker_suffix)
-        if durable:
-            for fd in (self.root.claim_fd, self.root.meta_fd, self.root.fd):
-                moves.sync_folder(fd)
 
     # ------------------------------------------------------------ the inbox's thread
     def claim(self, files: Sequence[Observation]) -> tuple[str, tuple[Observation, ...], list[str], list[str]]:
@@ -141,11 +138,12 @@ class RenameClaims:
             return
         sources: set[str] = set()
         for batch in batches:
-            folders = _with_parents(file.relpath for file in batch.files)
+            folders = moves.with_parents(file.relpath for file in batch.files)
             self._sync_folders(self.root.claim_fd, {f"{batch.batch_id}/{f}".rstrip("/") for f in folders})
             sources |= {moves.split(file.relpath)[0] for file in batch.files}
         moves.sync_folder(self.root.claim_fd)
         self._sync_folders(self.root.fd, sources)
+        self._parking.sync()
 
     def where(self, batch: MiniBatch) -> str:
         """The folder that the relpaths of a batch are relative to."""
@@ -177,8 +175,11 @@ class RenameClaims:
     def divide(self, batch: MiniBatch, halves: Sequence[tuple[str, tuple[Observation, ...]]]) -> None:
         """Move the files into the claims of the halves; those that moved before are there already."""
         self.root.verify()
-        for half_id, files in halves:
+        for half_id, _ in halves:
             os.close(moves.make_folder(self.root.claim_fd, half_id))
+        if self._durable:
+            moves.sync_folder(self.root.claim_fd)  # a half is durable before its files leave the whole
+        for half_id, files in halves:
             self._move_files(batch.batch_id, self.root.claim_fd, half_id, [file.relpath for file in files])
         moves.remove_empty(self.root.claim_fd, batch.batch_id)
         if self._durable:
@@ -190,7 +191,7 @@ class RenameClaims:
         if self._after == "archive":
             self._archive.take(batch.batch_id, time.time())
         else:
-            delete(self.root.claim_fd, batch.batch_id)
+            moves.remove_tree(self.root.claim_fd, batch.batch_id)
 
     def set_aside(self, batch: MiniBatch, record: Mapping[str, Any]) -> None:
         """Move the files to `quarantine/<batch id>/`, after the record that says why."""
@@ -267,22 +268,12 @@ class RenameClaims:
                 folder, base = moves.split(name)
                 into = targets.at(f"{target}/{folder}".rstrip("/"))
                 with contextlib.suppress(FileNotFoundError):
-                    moves.move(sources.at(f"{batch_id}/{folder}".rstrip("/")), base, into, base)
+                    source = sources.at(f"{batch_id}/{folder}".rstrip("/"))
+                    moves.move_if_there(source, into, base)
         if self._durable:
-            folders = _with_parents(relpaths)
+            folders = moves.with_parents(relpaths)
             self._sync_folders(target_root, {f"{target}/{folder}".rstrip("/") for folder in folders})
             self._sync_folders(self.root.claim_fd, {f"{batch_id}/{folder}".rstrip("/") for folder in folders})
-
-
-def _with_parents(relpaths: Iterable[str]) -> set[str]:
-    """The folders of these paths and those above them, up to the root, which is ""."""
-    found = {""}
-    for relpath in relpaths:
-        folder = moves.split(relpath)[0]
-        while folder not in found:
-            found.add(folder)
-            folder = moves.split(folder)[0]
-    return found
 
 
 def _fetch(relpath: str, suffix: str, sources: moves.Folders, claims: moves.Folders, batch_id: str) -> None:

@@ -5,11 +5,9 @@ Every move can be repeated: what isn't there any more was moved before, since th
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
-import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -60,13 +58,7 @@ class Archive:
         try:
             days = [day for day in moves.names(done) if _DAY.fullmatch(day) and day < oldest]
             for day in days:
-                delete(done, day)
+                moves.remove_tree(done, day)
         finally:
             os.close(done)
         return days
-
-
-def delete(dir_fd: int, name: str) -> None:
-    """Delete a folder with all that is in it, links as links; gone already is fine."""
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(name, dir_fd=dir_fd)

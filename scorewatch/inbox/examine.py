@@ -80,11 +80,14 @@ class Examiner:
             return ready
         # Folders are opened anew each time: one that is kept open may not be the one of that name any more.
         with moves.Folders(self._hands.root.fd) as folders:
+            self._again.extend(self.settling.due(self._clock(), most))
             while self._again and len(ready) < most:
-                self._examine_by_path(folders, self._again.popleft(), ready)
-            if most > len(ready):
-                for relpath in self.settling.due(self._clock(), most - len(ready)):
+                relpath = self._again.popleft()
+                try:
                     self._examine_by_path(folders, relpath, ready)
+                except OSError:
+                    self._again.append(relpath)  # nobody else remembers it
+                    raise
         return ready
 
     def look_at(self, folder: str, relpaths: Iterable[str]) -> list[Observation]:

@@ -29,14 +29,16 @@ class InboxRoot(HeldFolder):
     Args:
         path: the inbox.
         owner: `<deployment>-<state id>`, the name of our claims' folder.
+        durable: False: nothing is fsynced.
 
     Raises:
         ScorewatchError: the folder isn't there, or can't be used.
     """
 
-    def __init__(self, path: str | os.PathLike[str], owner: str) -> None:
+    def __init__(self, path: str | os.PathLike[str], owner: str, *, durable: bool = True) -> None:
         super().__init__(path)
         self.owner = owner
+        self._durable = durable
         self.claims_path = f"{self.path}/{META}/{CLAIM}/{owner}"
         try:
             judge_root(self.fd, self.path)
@@ -66,6 +68,9 @@ class InboxRoot(HeldFolder):
             claim = moves.make_folder(opened[0], CLAIM)
             try:
                 opened.append(moves.make_folder(claim, self.owner))
+                if self._durable:  # a claim is no more durable than the folders above it
+                    for fd in (claim, opened[0], root_fd):
+                        moves.sync_folder(fd)
             finally:
                 os.close(claim)
             opened.append(moves.make_folder(opened[1], PARKED))

@@ -16,7 +16,7 @@ import stat
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _RENAME_NOREPLACE = 1
@@ -114,6 +114,16 @@ class Folders:
 
 def move(src_fd: int, src: str, dst_fd: int, dst: str) -> None:
     """Rename without ever replacing anything; raises FileExistsError instead."""
+    try:
+        _rename_or_link(src_fd, src, dst_fd, dst)
+    except FileExistsError:
+        there, here = (os.stat(name, dir_fd=fd, follow_symlinks=False) for name, fd in ((dst, dst_fd), (src, src_fd)))
+        if not os.path.samestat(there, here):
+            raise
+        os.unlink(src, dir_fd=src_fd)  # the same file under both names: a crash came between link and unlink
+
+
+def _rename_or_link(src_fd: int, src: str, dst_fd: int, dst: str) -> None:
     result = _libc.renameat2(src_fd, os.fsencode(src), dst_fd, os.fsencode(dst), _RENAME_NOREPLACE)
     if result == 0:
         return
@@ -125,6 +135,20 @@ def move(src_fd: int, src: str, dst_fd: int, dst: str) -> None:
     os.unlink(src, dir_fd=src_fd)
 
 
+def move_if_there(src_fd: int, dst_fd: int, name: str) -> None:
+    """Move a file that may have moved before.
+
+    Raises:
+        OSError: ESTALE, it is there still, and what it was to go to isn't.
+    """
+    try:
+        move(src_fd, name, dst_fd, name)
+    except FileNotFoundError:
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(name, dir_fd=src_fd, follow_symlinks=False)
+            raise OSError(errno.ESTALE, "the folder that it was to go to was deleted", name) from None
+
+
 def put_back_marker(src_fd: int, dst_fd: int, marker: str) -> None:
     """Move a marker back beside where its file was; a newer one of the same name says the same."""
     try:
@@ -133,6 +157,17 @@ def put_back_marker(src_fd: int, dst_fd: int, marker: str) -> None:
         os.unlink(marker, dir_fd=src_fd)
     except FileNotFoundError:
         return
+
+
+def with_parents(relpaths: Iterable[str]) -> set[str]:
+    """The folders of these paths and those above them, up to the root, which is ""."""
+    found = {""}
+    for relpath in relpaths:
+        folder = split(relpath)[0]
+        while folder not in found:
+            found.add(folder)
+            folder = split(folder)[0]
+    return found
 
 
 def sync_folder(dir_fd: int) -> None:
@@ -182,20 +217,25 @@ def read_json(dir_fd: int, name: str) -> dict[str, Any] | None:
 
 def files_below(dir_fd: int, folder: str = "") -> Iterator[str]:
     """The path of everything below an open folder that is no folder itself; links are not followed."""
+    waiting = [folder]  # and no recursion: what a script unpacked may be nested deeper than the interpreter calls
+    while waiting:
+        folder = waiting.pop()
+        for name, is_folder in _entries(dir_fd, folder):
+            path = f"{folder}/{name}" if folder else name
+            if is_folder:
+                waiting.append(path)
+            else:
+                yield path
+
+
+def _entries(dir_fd: int, folder: str) -> list[tuple[str, bool]]:
+    """(name, whether it is a folder) of what lies in a folder below an open one."""
     here = open_below(dir_fd, folder)
-    deeper = []
     try:
         with os.scandir(here) as entries:
-            for entry in entries:
-                path = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    deeper.append(path)
-                else:
-                    yield path
+            return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     finally:
         os.close(here)
-    for path in deeper:
-        yield from files_below(dir_fd, path)
 
 
 def names(dir_fd: int) -> list[str]:
@@ -206,21 +246,43 @@ def names(dir_fd: int) -> list[str]:
 
 def remove_empty(dir_fd: int, name: str) -> bool:
     """Remove a folder and those in it, as far as they are empty; whether all of it is gone."""
-    try:
-        here = open_folder(dir_fd, name)
-    except FileNotFoundError:
-        return True
-    try:
-        with os.scandir(here) as entries:
-            inside = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-        # Every folder is tried: one that is not empty doesn't keep its neighbours.
-        kept = [inner for inner, is_folder in inside if not (is_folder and remove_empty(here, inner))]
-    finally:
-        os.close(here)
-    if not kept:
-        with contextlib.suppress(FileNotFoundError):
-            os.rmdir(name, dir_fd=dir_fd)
+    kept = False
+    for folder in reversed(_folders_from(dir_fd, name)):
+        try:
+            _remove_folder(dir_fd, folder)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            kept = True  # every folder is tried: one that is not empty doesn't keep its neighbours
     return not kept
+
+
+def remove_tree(dir_fd: int, name: str) -> None:
+    """Remove a folder with all that is in it, links as links, however deep it is; gone already is fine."""
+    folders = _folders_from(dir_fd, name)
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError), Folders(dir_fd) as opened:
+            here = opened.at(folder)
+            for inner, is_folder in _entries(dir_fd, folder):
+                if not is_folder:
+                    os.unlink(inner, dir_fd=here)
+    for folder in reversed(folders):
+        _remove_folder(dir_fd, folder)
+
+
+def _folders_from(dir_fd: int, name: str) -> list[str]:
+    """A folder and all those below it, each before those in it."""
+    found = [name]
+    for folder in found:
+        with contextlib.suppress(FileNotFoundError):
+            found += [f"{folder}/{inner}" for inner, is_folder in _entries(dir_fd, folder) if is_folder]
+    return found
+
+
+def _remove_folder(dir_fd: int, folder: str) -> None:
+    above, base = split(folder)
+    with contextlib.suppress(FileNotFoundError), Folders(dir_fd) as opened:
+        os.rmdir(base, dir_fd=opened.at(above))
 
 
 def remove_parents(root_fd: int, folder: str) -> None:

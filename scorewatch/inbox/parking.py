@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 class Parking:
     """Where the busy ones wait, by relpath; the oldest that is known first."""
 
-    def __init__(self, root: InboxRoot, marker_suffix: str = "") -> None:
+    def __init__(self, root: InboxRoot, marker_suffix: str = "", *, durable: bool = True) -> None:
         self._root = root
+        self._durable = durable
+        self._unsynced = False  # a place was left, and a power cut could bring it back
         self._suffix = marker_suffix
         self._places: dict[str, list[str]] = {}
         self.read()
@@ -60,6 +62,9 @@ class Parking:
                 with contextlib.suppress(FileNotFoundError):
                     moves.move(src_fd, base + self._suffix, folder, base + self._suffix)
             moves.move(src_fd, base, folder, base)
+            if self._durable:  # the inbox forgets it with the next claim's fsync
+                for made in moves.with_parents([f"{place}/{relpath}"]):
+                    moves.sync_folder(folders.at(made))
         self._places.setdefault(relpath, []).append(place)
 
     def left(self, relpath: str) -> None:
@@ -68,5 +73,12 @@ class Parking:
         if not places:
             return
         moves.remove_empty(self._root.parked_fd, places.pop(0))
+        self._unsynced = True
         if not places:
             del self._places[relpath]
+
+    def sync(self) -> None:
+        """Make it durable that files left: one that came back after its output was published would be a second one."""
+        if self._unsynced:
+            self._unsynced = False
+            moves.sync_folder(self._root.parked_fd)

@@ -82,7 +82,7 @@ class Patrol:
             hands.root.fd,
             NameRules(rules.include, rules.exclude),
             watch=self.watcher.watch,
-            busy=self._examiner.settling.any_in,
+            busy=self._must_read,
             recursive=rules.recursive,
         )
         self._rounds = Rounds(sweeper, clock)
@@ -134,11 +134,6 @@ class Patrol:
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    @property
-    def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
-
     # ------------------------------------------------------------ the thread
     def _run(self) -> None:
         self.watcher.start()
@@ -172,6 +167,11 @@ class Patrol:
     @property
     def _room(self) -> int:
         return self._rules.offer_limit - len(self._offered)
+
+    def _must_read(self, folder: str) -> bool:
+        """Whether a folder is read though its mtime is the same: a file rewritten in place does not change it."""
+        silent = not self._hands.moves_files and not self.watcher.watching
+        return silent or self._examiner.settling.any_in(folder)
 
     def _nap(self) -> float:
         """Seconds until there is something to do that nobody rings for."""

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from scorewatch.core.readiness import Lease
 from scorewatch.inbox import moves, probe
 from scorewatch.inbox.aside import write_record
 from scorewatch.inbox.layout import SKIPPED
@@ -35,12 +36,14 @@ class Skipper:
         root: the inbox.
         parking: for what turns out to be something else than what was refused.
         durable: False: nothing is fsynced.
+        leases: whether leases can be believed here.
     """
 
-    def __init__(self, root: InboxRoot, parking: Parking, *, durable: bool = True) -> None:
+    def __init__(self, root: InboxRoot, parking: Parking, *, durable: bool = True, leases: bool = True) -> None:
         self._root = root
         self._parking = parking
         self._durable = durable
+        self._leases = leases
         self._told = Told()
 
     def skip(self, skip_id: str, refusals: Sequence[Refusal]) -> tuple[str, tuple[Refusal, ...]]:
@@ -67,12 +70,18 @@ class Skipper:
                 os.unlink(name, dir_fd=folder)
                 moves.remove_empty(above, skip_id)
             elif self._durable:
-                moves.sync_folder(folder)
+                self._sync([refusal.relpath for refusal in results if refusal.moved], folder)
                 moves.sync_folder(above)
+                moves.sync_folder(self._root.meta_fd)
         finally:
             os.close(folder)
             os.close(above)
         return results
+
+    def _sync(self, relpaths: list[str], folder: int) -> None:
+        with moves.Folders(folder) as targets:
+            for made in moves.with_parents(relpaths):
+                moves.sync_folder(targets.at(made))
 
     def _move_one(self, refusal: Refusal, targets: moves.Folders) -> Refusal | None:
         """The refusal with whether it moved; None: it is gone, or it is no longer what was refused."""
@@ -89,17 +98,19 @@ class Skipper:
             return replace(refusal, moved=False, detail=f"{refusal.detail}; it can't be moved: {error.strerror}")
         if parked:
             self._parking.left(relpath)
-        if _still_refused(refusal, os.stat(base, dir_fd=dst, follow_symlinks=False)):
+        if self._still_refused(refusal, dst, base):
             return refusal
         # Replaced or filled since it was looked at: a file like any other, and its name may be taken by now.
         self._parking.put(dst, relpath)
         return None
 
-
-def _still_refused(refusal: Refusal, now: os.stat_result) -> bool:
-    if refusal.reason in _KINDS:
-        return probe.kind_of(now.st_mode) is not None
-    return refusal.reason is not RefusalReason.EMPTY or now.st_size == 0
+    def _still_refused(self, refusal: Refusal, folder: int, base: str) -> bool:
+        if refusal.reason in _KINDS:
+            return probe.kind_of(os.stat(base, dir_fd=folder, follow_symlinks=False).st_mode) is not None
+        if refusal.reason is not RefusalReason.EMPTY:
+            return True
+        found = probe.probe(folder, base, refusal.relpath, leases=self._leases)
+        return found.lease is not Lease.BUSY and not (found.seen and found.seen.size)
 
 
 class Told:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scorewatch.core.readiness import NameRules
 
 CHUNK = 256  #: names at most in one piece
+DEEPEST = 100  #: folders inside folders; what lies deeper is nobody's input, and may be there to do harm
 _COARSE_NS = 2_000_000_000  # a folder may change again without its mtime moving for this long, on some file systems
 _OUT_OF_MEANS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _FOLDER_IS_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
@@ -161,15 +162,33 @@ class Sweeper:
                 elif base[0] == ".":
                     continue
                 elif entry.is_dir(follow_symlinks=False):
-                    deeper.append(relpath)
+                    if self._recursive:
+                        _descend(piece, relpath, deeper)
                 elif keeps(base, relpath):
                     _refuse(piece, entry, relpath)
                 if len(piece.files) + len(piece.refused) >= CHUNK:
                     yield piece
                     piece = Piece(folder)
-        self._known[folder] = _Known(st.st_ino, st.st_mtime_ns, began, tuple(deeper) if self._recursive else ())
+        self._note(folder, _Known(st.st_ino, st.st_mtime_ns, began, tuple(deeper)))
         piece.last = True
         yield piece
+
+    def _note(self, folder: str, now: _Known) -> None:
+        """Remember a folder, and forget those that it held and holds no more, with what was in them."""
+        before = self._known.get(folder)
+        self._known[folder] = now
+        gone = list(set(before.deeper).difference(now.deeper)) if before is not None else []
+        for name in gone:
+            known = self._known.pop(name, None)
+            gone += known.deeper if known is not None else ()
+
+
+def _descend(piece: Piece, folder: str, deeper: list[str]) -> None:
+    if folder.count("/") < DEEPEST:
+        deeper.append(folder)
+    else:
+        detail = f"folders are nested deeper than {DEEPEST} here"
+        piece.refused.append(Refusal(folder, RefusalReason.UNREADABLE, detail, moved=False))
 
 
 def _refuse(piece: Piece, entry: os.DirEntry[str], relpath: str) -> None:

@@ -44,7 +44,6 @@ class RefusalReason(StrEnum):
     EMPTY = "empty"
     TOO_BIG = "too_big"
     NEVER_COMPLETED = "never_completed"
-    DUPLICATE = "duplicate"
     ORPHAN_MARKER = "orphan_marker"
     UNREADABLE = "unreadable"  #: no permission to read it, or to look into the folder
 

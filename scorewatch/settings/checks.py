@@ -31,7 +31,8 @@ def _scorer(settings: Settings) -> list[str]:
 
 def _claims(settings: Settings) -> list[str]:
     inbox = settings.inbox
-    if (inbox.after == "keep") == (inbox.claim == "ledger"):
+    chosen = "after" in inbox.model_fields_set
+    if (inbox.after == "keep") == (inbox.claim == "ledger") or (inbox.claim == "ledger" and not chosen):
         return []
     if inbox.after == "keep":
         return ['[inbox] after = "keep" needs claim = "ledger": a renamed file would be found again']

@@ -54,6 +54,13 @@ def _parts(settings: Settings) -> Iterator[tuple[str, Path]]:
 
 
 def _refuse_missing(settings: Settings) -> None:
+    if settings.deployment.scoring_script is None:
+        raise ScorewatchError(
+            "a model can't be scored without a scoring script in this version",
+            where=settings.source,
+            hint="write one with init() and run(mini_batch), and name it in [deployment] scoring_script",
+            exit_code=ExitCode.SCORER_CANNOT_LOAD,
+        )
     keys = {
         "the interpreter": "python",
         "the scoring script": "scoring_script",

@@ -163,3 +163,11 @@ def test_a_configuration_in_the_inbox_is_refused(home: Path) -> None:
     (home / "inbox/digits.toml").write_text(text + f'[state]\npath = "{home}/state"\n')
     with pytest.raises(ScorewatchError, match="lies in the inbox"):
         check_trust(load(home / "inbox/digits.toml"))
+
+
+def test_a_model_without_a_script_ends_the_start_in_a_sentence(home: Path) -> None:
+    file = home / "digits.toml"
+    file.write_text(file.read_text().replace('scoring_script = "code/score.py"', ""))
+    with pytest.raises(ScorewatchError, match="can't be scored without a scoring script") as caught:
+        check_trust(settings(home))
+    assert caught.value.exit_code is ExitCode.SCORER_CANNOT_LOAD

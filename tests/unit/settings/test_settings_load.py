@@ -174,7 +174,7 @@ WRONG = [
     ("inbox", {"settle_seconds": 1e9}, "[inbox] settle_seconds must be at most 2000000"),
     ("inbox", {"marker_suffix": ""}, "must be the ending of a file name"),
     ("inbox", {"after": "keep"}, '[inbox] after = "keep" needs claim = "ledger"'),
-    ("inbox", {"claim": "ledger"}, '[inbox] claim = "ledger" needs after = "keep"'),
+    ("inbox", {"claim": "ledger", "after": "archive"}, '[inbox] claim = "ledger" needs after = "keep"'),
     ("output", {"format": "xls"}, "[output] format must be 'parquet', 'csv', 'jsonl' or 'azure'"),
     ("output", {"output_file_name": "a/b.csv"}, "must be a plain file name without any of"),
     ("output", {"output_file_name": "a?.csv"}, "must be a plain file name without any of"),
@@ -308,3 +308,7 @@ def test_a_type_that_arrow_does_not_know_by_name_cannot_be_pinned(kind: str) -> 
         pa.type_for_alias(kind)
     (sentence,) = refusals(output={"schema": {"score": kind}})
     assert "gives the column 'score' the type" in sentence
+
+
+def test_an_inbox_that_is_never_written_keeps_its_files_without_being_asked() -> None:
+    assert from_table(table(inbox={"claim": "ledger"}), HOME).inbox.claim == "ledger"
