@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from scorewatch.model import ids
@@ -103,6 +104,11 @@ class FakeClaims:
         """See `ports.Claims.divide`."""
         self._luck.trouble("divide")
         self._promise(batch, "divide")
+        wanted = Counter(file.relpath for file in batch.files)
+        if wanted.total() == 1:
+            raise BrokenPromiseError(f"a file that is alone already is divided: {batch}")
+        if Counter(file.relpath for _, files in halves for file in files) != wanted:
+            raise BrokenPromiseError(f"the halves of {batch.batch_id} don't make a whole: {halves}")
         for half_id, files in halves:
             self._disk.make(f"claim/{half_id}")
             self._move_files(batch.batch_id, f"claim/{half_id}", [file.relpath for file in files])

@@ -131,6 +131,8 @@ class Service:
         if self.deadline is not None and self.deadline <= now.mono:
             raise BrokenPromiseError(f"a deadline in the past after {event}: {self.deadline} at {now.mono}")
         world.tell(event, decision)
+        if isinstance(event, e.BatchPublished) and decision.records and self.scheduler.house.breaker.is_open:
+            raise BrokenPromiseError("the breaker stays open though a batch was committed")
         self.effects.carry_out(decision)
 
     def _open_letter(self) -> None:
@@ -153,6 +155,8 @@ class Service:
         self.exit = action
 
     def _watch_start(self, order: RunBatch) -> None:
+        if self.world.outbox.lasts(order.batch.batch_id):
+            raise BrokenPromiseError(f"{order.batch.batch_id} is scored again, and its output stands")
         if self.exit is not None or self._is_dropping():
             return  # whoever stops at once may kill it as it starts, and counts no attempt
         found = self.world.ledger.row(order.batch.batch_id)
