@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from typing import TYPE_CHECKING
+
+import pytest
 
 from scorewatch.core.readiness import Marker, Quiet
 from scorewatch.inbox.examine import Examiner
@@ -87,3 +90,23 @@ def test_a_folder_whose_files_could_not_be_noted_is_read_again(claims: RenameCla
     (inbox / "s/a").write_text("x")
     assert examiner.look_at("s", ["s/a"]) == []
     assert examiner.unfinished == {"s"}
+
+
+def test_files_that_settle_outlive_a_shortage_of_descriptors(
+    claims: RenameClaims, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    examiner = Examiner(claims, Quiet(settle_s=1.0), clock=clock)
+    for name in "abc":
+        (inbox / name).write_text("x")
+    examiner.look_at("", ["a", "b", "c"])
+    clock.now += 2.0
+
+    def short(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as shortage:
+        shortage.setattr(claims, "probe", short)
+        with pytest.raises(OSError, match="Too many"):
+            examiner.due(10)
+    assert sorted(names([*examiner.due(10)])) == ["a", "b", "c"]

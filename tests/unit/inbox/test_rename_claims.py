@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -347,6 +349,122 @@ def test_sync_makes_each_folder_durable_once_and_process_durability_none(
     RenameClaims(inbox, "d-2", durable=False).sync([one, two])
     assert synced == []
     claims.root.close()
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The folders that were fsynced, in their order."""
+    found: list[str] = []
+    monkeypatch.setattr(moves, "sync_folder", lambda fd: found.append(str(Path(f"/proc/self/fd/{fd}").readlink())))
+    return found
+
+
+def test_every_folder_above_a_claim_is_durable_before_the_first_claim(inbox: Path, synced: list[str]) -> None:
+    RenameClaims(inbox, "d-1").root.close()
+    meta = f"{inbox}/.scorewatch"
+    assert {str(inbox), meta, f"{meta}/claim"} <= set(synced)  # which hold .scorewatch, claim and d-1
+
+
+def test_a_half_is_durable_before_its_files_leave_the_whole(inbox: Path, synced: list[str]) -> None:
+    claims = RenameClaims(inbox, "d-1")
+    batch = claim_all(claims, drop(inbox, "a", "s/b"))
+    first, second = halves(batch.batch_id)
+    synced.clear()
+    claims.divide(batch, ((first, batch.files[:1]), (second, batch.files[1:])))
+    base = f"{inbox}/.scorewatch/claim/d-1"
+    left = synced.index(f"{base}/{batch.batch_id}")
+    assert synced.index(base) < left
+    assert synced.index(f"{base}/{first}") < left
+    claims.root.close()
+
+
+def test_quarantine_is_durable_up_to_the_inbox(inbox: Path, synced: list[str]) -> None:
+    claims = RenameClaims(inbox, "d-1")
+    batch = claim_all(claims, drop(inbox, "s/t/a"))
+    synced.clear()
+    claims.set_aside(batch, {})
+    meta, source = f"{inbox}/.scorewatch", f"{inbox}/.scorewatch/claim/d-1/{batch.batch_id}"
+    folder = f"{meta}/quarantine/{batch.batch_id}"
+    before = synced[: synced.index(source)]
+    assert {meta, f"{meta}/quarantine", folder, f"{folder}/s", f"{folder}/s/t"} <= set(before)
+    claims.root.close()
+
+
+def test_a_parked_file_is_durable_where_it_waits_and_when_it_leaves(inbox: Path, synced: list[str]) -> None:
+    claims = RenameClaims(inbox, "d-1")
+    (inbox / "s").mkdir()
+    (inbox / "s/a").write_text("x")
+    fd = os.open(inbox / "s", os.O_RDONLY)
+    synced.clear()
+    claims._parking.put(fd, "s/a")
+    os.close(fd)
+    parked = f"{inbox}/.scorewatch/claim/d-1/.parked"
+    (place,) = Path(parked).iterdir()
+    assert set(synced) == {parked, str(place), f"{place}/s"}
+    synced.clear()
+    claims.sync([claim_all(claims, [Observation("s/a")])])
+    assert parked in synced
+    claims.root.close()
+
+
+# ---------------------------------------------------------------- after a crash, or a hand in between
+def test_a_file_under_both_names_was_moved_by_a_link_and_is_moved_on(claims: RenameClaims, inbox: Path) -> None:
+    batch = claim_all(claims, drop(inbox, "a", "b"))
+    first, second = halves(batch.batch_id)
+    claims.divide(batch, ((first, batch.files[:1]), (second, batch.files[1:])))
+    (inbox / f".scorewatch/claim/digits-1/{batch.batch_id}").mkdir()
+    base = inbox / ".scorewatch/claim/digits-1"
+    os.link(base / first / "a", base / batch.batch_id / "a")  # as a crash between link and unlink leaves it
+    claims.divide(batch, ((first, batch.files[:1]), (second, batch.files[1:])))
+    assert tree(base) == [f"{first}/a", f"{second}/b"]
+
+
+def test_another_file_of_that_name_is_never_taken_for_the_same(claims: RenameClaims, inbox: Path) -> None:
+    batch = claim_all(claims, drop(inbox, "a"))
+    other = inbox / f".scorewatch/quarantine/{batch.batch_id}/a"
+    other.parent.mkdir(parents=True)
+    other.write_text("another")
+    with pytest.raises(FileExistsError):
+        claims.set_aside(batch, {})
+    assert (Path(claims.where(batch)) / "a").read_text() == "a"
+    assert other.read_text() == "another"
+
+
+def test_a_target_that_is_deleted_meanwhile_is_no_move_that_was_made_before(
+    claims: RenameClaims, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = claim_all(claims, drop(inbox, "a"))
+
+    def deleted(*_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(moves, "move", deleted)
+    with pytest.raises(OSError, match="was deleted"):
+        claims.set_aside(batch, {})
+    assert tree(Path(claims.where(batch))) == ["a"]
+
+
+def test_folders_deeper_than_the_interpreter_calls_are_looked_through_and_removed(
+    claims: RenameClaims, inbox: Path
+) -> None:
+    batch = claim_all(claims, drop(inbox, "a"))
+    fd = os.open(claims.where(batch), os.O_RDONLY)
+    for _ in range(200):  # what a script unpacked beside its input
+        os.mkdir("d", dir_fd=fd)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = deeper
+    os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+    os.close(fd)
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 100)
+    try:
+        assert len(claims.remains()[batch.batch_id]) == 2
+        claims.release(batch)
+        assert len(claims.prune_done(1, 10_000_000_000.0)) == 1
+    finally:
+        sys.setrecursionlimit(usual)
+    assert tree(inbox) == []
 
 
 # ---------------------------------------------------------------- who may

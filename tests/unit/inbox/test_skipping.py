@@ -6,17 +6,13 @@ import json
 import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from scorewatch.inbox import skipping
+from scorewatch.inbox import moves, skipping
+from scorewatch.inbox.claim import RenameClaims
 from scorewatch.model.files import Refusal, RefusalReason
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from scorewatch.inbox.claim import RenameClaims
 
 
 def refusal(relpath: str, reason: RefusalReason) -> Refusal:
@@ -91,3 +87,24 @@ def test_only_so_many_are_remembered() -> None:
     for name in "abc":
         told.add(refusal(name, RefusalReason.UNREADABLE))
     assert [told.is_new(refusal(name, RefusalReason.UNREADABLE)) for name in "abc"] == [True, False, False]
+
+
+def test_an_empty_file_that_a_writer_has_open_by_now_is_parked_and_not_lost(claims: RenameClaims, inbox: Path) -> None:
+    with (inbox / "s").open("w") as writer:
+        _, told = claims.skip([refusal("s", RefusalReason.EMPTY)])
+        writer.write("content")
+    assert told == ()
+    assert claims.parked() == ("s",)
+
+
+def test_what_is_skipped_is_durable_with_every_folder_above_it(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    claims = RenameClaims(inbox, "d-1")
+    (inbox / "s/t").mkdir(parents=True)
+    (inbox / "s/t/a").touch()
+    synced: list[str] = []
+    monkeypatch.setattr(moves, "sync_folder", lambda fd: synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())))
+    skip_id, _ = claims.skip([refusal("s/t/a", RefusalReason.EMPTY)])
+    meta = f"{inbox}/.scorewatch"
+    folder = f"{meta}/skipped/{skip_id}"
+    assert {meta, f"{meta}/skipped", folder, f"{folder}/s", f"{folder}/s/t"} <= set(synced)
+    claims.root.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from scorewatch.core.readiness import NameRules
-from scorewatch.inbox.sweep import CHUNK, Sweeper
+from scorewatch.inbox.sweep import CHUNK, DEEPEST, Sweeper
 from scorewatch.model.files import RefusalReason
 
 if TYPE_CHECKING:
@@ -128,3 +129,22 @@ def test_a_root_that_can_t_be_read_is_an_error(world: World) -> None:
     world.sweeper._root_fd = -1
     with pytest.raises(OSError, match="Bad file"):
         world.sweep()
+
+
+def test_folders_that_are_gone_are_forgotten_with_all_that_was_in_them(world: World) -> None:
+    for number in range(5):
+        (world.inbox / f"upload-{number}/a/b").mkdir(parents=True)
+        world.sweep()
+        shutil.rmtree(world.inbox / f"upload-{number}")
+    world.sweep()
+    assert world.sweeper.folders == 1
+
+
+def test_what_is_nested_too_deep_is_refused_and_said(world: World) -> None:
+    path = "/".join(["d"] * (DEEPEST + 2))
+    (world.inbox / path).mkdir(parents=True)
+    (world.inbox / path / "f").touch()
+    edge = "/".join(["d"] * (DEEPEST + 1))
+    assert world.refused() == {edge: RefusalReason.UNREADABLE}
+    (world.inbox / "/".join(["d"] * DEEPEST) / "g").touch()
+    assert world.sweep() == ["/".join([*["d"] * DEEPEST, "g"])]
