@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scorewatch.core import ending
+from scorewatch.core import ending, retry
 from scorewatch.core.crew import Order, Worker, WorkerState
 from scorewatch.model.decisions import RunBatch, Withdraw
 
@@ -54,9 +54,20 @@ def _hand_out(house: House, draft: Draft) -> None:
     while house.may_run():
         worker = _free_worker(house)
         life = house.floor.next_to_run(draft.now.mono) if worker else None
-        if worker is None or life is None:
+        if worker is None or life is None or not _may_join(house, life):
             return
         _give(house, worker, life, draft)
+
+
+def _may_join(house: House, life: Life) -> bool:
+    """A lone file that was interrupted often runs with nobody beside it.
+
+    Whatever ran or waited at a worker when a file took the machine down was interrupted as often as that file,
+    and would be set aside with it.
+    """
+    out = [order.batch_id for worker in house.crew.workers.values() for order in worker.orders]
+    under_way = [house.floor.lives[batch_id].batch for batch_id in out if batch_id in house.floor.lives]
+    return not under_way or not any(map(retry.is_suspect, (life.batch, *under_way)))
 
 
 def _free_worker(house: House) -> Worker | None:
@@ -105,7 +116,8 @@ def _take_back(house: House, draft: Draft) -> None:
         return
     for worker, order in _stuck_behind(house):
         started = worker.orders[0].started_at
-        if started is not None and draft.now.mono - started >= TAKE_BACK_AFTER_S:
+        # Reckoned as the deadline is: a difference may be an ulp too small, and nobody would look again.
+        if started is not None and draft.now.mono >= started + TAKE_BACK_AFTER_S:
             order.asked_back = True
             draft.act(Withdraw(worker_id=worker.worker_id, batch_id=order.batch_id, dispatch=order.dispatch))
             return

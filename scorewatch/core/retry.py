@@ -66,6 +66,11 @@ def _may_be_innocent(failure: Failure) -> bool:
     return failure.kind is FailureKind.WORKER_DIED and failure.signal == SIGKILL
 
 
+def is_suspect(batch: MiniBatch) -> bool:
+    """Whether a batch was interrupted so often that it must be seen alone before it is set aside for that."""
+    return len(batch.files) == 1 and batch.interruptions >= HALVE_AFTER_INTERRUPTIONS
+
+
 def _judge_interrupted(batch: MiniBatch, limits: RetryLimits) -> Verdict:
     if len(batch.files) > 1:
         if batch.interruptions >= HALVE_AFTER_INTERRUPTIONS and limits.bisect:

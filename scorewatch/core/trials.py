@@ -55,11 +55,13 @@ class Trials:
     def part_by_blame(self, life: Life, receipt: Receipt, draft: Draft) -> None:
         """Some files failed by name: they and their companions go separate ways, with all their tries."""
         guilty = {relpath for relpath, _ in receipt.failed_files}
+        if guilty.issuperset(file.relpath for file in life.batch.files):
+            self.failed(life, _first_of(receipt), draft)  # nobody to part from: else a lone file were split for ever
+            return
         self.breaker.close()  # the others were scored: neither the model nor the environment is broken
         good = tuple(file for file in life.batch.files if file.relpath not in guilty)
         bad = tuple(file for file in life.batch.files if file.relpath in guilty)
-        first = receipt.failed_files[0]
-        failure = Failure(kind=FailureKind.SCRIPT_RAISED, message=first[1], file=first[0])
+        failure = _first_of(receipt)
         life.batch = replace(life.batch, files=good + bad, cut=len(good))
         self.floor.split(life, failure, 1 + self.limits.max_retries, draft)
 
@@ -94,6 +96,11 @@ class Trials:
             return None
         mine = life.worker_id == worker.worker_id and life.batch.dispatch == order.dispatch
         return life if mine else None
+
+
+def _first_of(receipt: Receipt) -> Failure:
+    relpath, why = receipt.failed_files[0]
+    return Failure(kind=FailureKind.SCRIPT_RAISED, message=why, file=relpath)
 
 
 def death(worker: Worker, event: WorkerDied, order: Order) -> Failure:
