@@ -41,6 +41,7 @@ class Pulse:
         self._ready = False
         self._stopping = False
         self._told = ""
+        self._problems: list[str] = []
 
     @property
     def phase(self) -> str:
@@ -60,6 +61,9 @@ class Pulse:
         house = self._scheduler.house
         problems = house.health()
         self._reporter.health(problems)
+        if problems != self._problems:  # trouble comes and goes without anything being decided
+            self._problems = problems
+            self._status.touch()
         if house.stop is not None and not self._stopping:
             self._stopping = True
             self._manager.stopping("draining")
