@@ -73,7 +73,7 @@ class Link:
         while budget > 0 and (data := self._read()):
             budget -= len(data)
             self.received += len(data)
-            for piece in data.splitlines(keepends=True):  # one by one: what comes before garbage counts
+            for piece in _lines(data):  # one by one: what comes before garbage counts
                 yield from self._splitter.feed(piece)
             if len(data) < _CHUNK and not to_the_end:
                 break
@@ -92,3 +92,12 @@ class Link:
         self.closed = not data
         self.drained = self.closed
         return data
+
+
+def _lines(data: bytes) -> Iterator[bytes]:
+    """The data, cut after each newline and nowhere else: with `splitlines` each CR of a flood would be a piece."""
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start) + 1 or len(data)
+        yield data[start:end]
+        start = end

@@ -104,3 +104,19 @@ def test_a_line_that_broke_is_to_be_looked_at(ends: tuple[Link, socket.socket]) 
     assert link.wants_room
     assert list(link.receive(1000, to_the_end=True)) == [{}]
     assert link.closed
+
+
+def test_a_flood_of_carriage_returns_is_one_piece(
+    ends: tuple[Link, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, theirs = ends
+    pieces: list[int] = []
+
+    def feed(piece: bytes) -> list[object]:
+        pieces.append(len(piece))
+        return []
+
+    monkeypatch.setattr(link._splitter, "feed", feed)
+    theirs.send(b"\r" * 1000 + b"\n" + b"\r" * 500)
+    list(link.receive(2000))
+    assert pieces == [1001, 500]
