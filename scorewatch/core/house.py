@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from scorewatch.model.policy import BreakerLimits, Policy
 
 
+_AWAY = frozenset({"", "identity"})  # causes of FolderTroubled that say that a folder is gone, or is another one
+
+
 @dataclass(slots=True)
 class Stop:
     """The service is ending."""
@@ -79,8 +82,8 @@ class House:
         )
 
     def may_run(self) -> bool:
-        """Whether batches may be handed to workers."""
-        return self.recovered and self.stop is None
+        """Whether batches may be handed to workers: not while a folder is away, for no file is to blame for that."""
+        return self.recovered and self.stop is None and not any(cause in _AWAY for _, cause in self.troubles)
 
     def health(self) -> list[str]:
         """What is wrong, the worst first; empty: all is well."""
