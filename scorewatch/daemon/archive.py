@@ -51,6 +51,7 @@ class Archive:
         self._clock = clock
         self._deployment = deployment
         self.begun: set[str] = set()  #: batches whose lines may stand already
+        self.unlisted: tuple[d.ListSkipped, ...] = ()  #: refused files whose lines could not be written yet
 
     # ------------------------------------------------------------ released
     def release(self, actions: Sequence[d.Release]) -> None:
@@ -138,15 +139,19 @@ class Archive:
             return
 
     def list_skipped(self, action: d.ListSkipped) -> None:
-        """List refused files; where even that fails, the ledger knows them."""
+        """List refused files; those that can't be listed now are owed, and nothing new is claimed until they are."""
         lines = skip_errors(action, deployment=self._deployment, at=self._clock())
+        others = tuple(owed for owed in self.unlisted if owed.skip_id != action.skip_id)
         try:
-            self._outbox.list_errors(lines)
+            self._outbox.list_errors(lines, repeated=others != self.unlisted)
         except OSError as error:
+            self.unlisted = (*others, action)
             message = f"skipped files could not be listed in errors/: {error}"
             self._post(e.FolderTroubled(role=e.Role.OUTBOX, message=message, cause="errors"))
-        else:
+            return
+        if self.unlisted and not others:
             self._post(e.FolderFine(role=e.Role.OUTBOX, cause="errors"))
+        self.unlisted = others
 
     def _closed(self, batch_id: str) -> None:
         self.begun.discard(batch_id)

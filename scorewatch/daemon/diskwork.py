@@ -116,6 +116,10 @@ class DiskWork:
                 case _:
                     pass
 
+    def owed(self) -> d.Decision | None:
+        """What could not be done and nobody else asks for again; None: nothing."""
+        return d.Decision((), self._archive.unlisted) if self._archive.unlisted else None
+
     def _sync_claims(self, batches: list[MiniBatch]) -> None:
         if not batches:
             return

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from scorewatch.core import room as judgement
+from scorewatch.daemon.mailbox import broken_by
 from scorewatch.inbox import identity
 from scorewatch.model.events import FolderFine, FolderTroubled, Role
 from scorewatch.outbox.outbox import room
@@ -84,6 +85,12 @@ class Housekeeper:
         self._stop.set()
 
     def _live(self) -> None:
+        try:
+            self._keep_house()
+        except Exception as error:  # noqa: BLE001 - a bug here must end the service: nobody else sees a disk get room
+            self._post(broken_by(error))
+
+    def _keep_house(self) -> None:
         tidied = -TIDY_EVERY_S
         while not self._stop.wait(LOOK_EVERY_S):
             self.look()

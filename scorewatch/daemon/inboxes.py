@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from scorewatch.daemon.mailbox import broken_by
 from scorewatch.inbox.claim import RenameClaims
 from scorewatch.inbox.hands import PatrolRules
 from scorewatch.inbox.ledger_claims import LedgerClaims
@@ -71,4 +72,10 @@ def make_patrol(
         flood=8 * batch.mini_batch_size,
         offer_limit=max(ahead, 1024),
     )
-    return Patrol(rules, claims, post, notice=lambda message: note("polling", message=message))
+    return Patrol(
+        rules,
+        claims,
+        post,
+        notice=lambda message: note("polling", message=message),
+        crashed=lambda error: post(broken_by(error)),
+    )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from scorewatch.core.draft import Instant
 from scorewatch.daemon.mailbox import Broken, Recorded, ReloadRequested
+from scorewatch.model.decisions import Exit
 from scorewatch.model.events import ClockTicked
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from scorewatch.core.scheduler import Scheduler
     from scorewatch.daemon.effects import Effects
     from scorewatch.daemon.mailbox import Letter, Mailbox
-    from scorewatch.model.decisions import Decision, Exit
+    from scorewatch.model.decisions import Decision
     from scorewatch.model.errors import ScorewatchError
     from scorewatch.model.events import Event
     from scorewatch.model.ports import Executor
@@ -119,6 +120,9 @@ class Loop:
         for listener in self._listeners:
             listener.hear(event, decision, moment)
         effects.carry_out(decision)
+        for action in decision.actions:
+            if isinstance(action, Exit):  # even if its records can't be written: a full disk must not keep us here
+                self.leave(action)
 
 
 def now() -> Instant:

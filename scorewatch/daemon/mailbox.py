@@ -11,11 +11,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from scorewatch.model.errors import ExitCode, ScorewatchError
 from scorewatch.model.events import Event
 
 if TYPE_CHECKING:
     from scorewatch.model.decisions import Action
-    from scorewatch.model.errors import ScorewatchError
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,17 @@ class Broken:
     """The service can't go on; the next start will take over."""
 
     error: ScorewatchError
+
+
+def broken_by(error: Exception) -> Broken:
+    """A thread met what it can't deal with: a bug must end the service, not silence a part of it."""
+    return Broken(
+        ScorewatchError(
+            f"scorewatch has a fault of its own: {type(error).__name__}: {error}",
+            hint="nothing is lost; the next start takes over; please report this",
+            exit_code=ExitCode.FOLDER_UNUSABLE,
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

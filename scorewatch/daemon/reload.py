@@ -35,6 +35,7 @@ class Reload:
     Args:
         settings: those of the start.
         run_id: names this run of the daemon.
+        once: this is a batch job, and stays one.
         set_plan: tells the executor how to make workers of a new generation.
         reporter: tells the log; a change of [logging] gives it another one.
         manager: the service manager.
@@ -45,6 +46,7 @@ class Reload:
         settings: Settings,
         *,
         run_id: str,
+        once: bool,
         set_plan: Callable[[int, WorkerPlan], None],
         reporter: Reporter,
         manager: _Manager,
@@ -52,6 +54,7 @@ class Reload:
         self.settings = settings
         self.generation = 1
         self._run_id = run_id
+        self._once = once
         self._set_plan = set_plan
         self._reporter = reporter
         self._manager = manager
@@ -83,7 +86,7 @@ class Reload:
             new_workers=list(changes.workers),
             needs_restart=list(changes.restart),
         )
-        return [PolicyChanged(policy(self.settings, generation=self.generation))]
+        return [PolicyChanged(policy(self.settings, once=self._once, generation=self.generation))]
 
 
 def logger(settings: Settings) -> FilteringBoundLogger:

@@ -7,11 +7,13 @@ exit code 6: nothing is scored twice when the mount comes back.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scorewatch.inbox import identity
 from scorewatch.ledger.ledger import Ledger
+from scorewatch.ledger.opening import sync_folder
 from scorewatch.model.errors import ExitCode, ScorewatchError
 from scorewatch.model.events import Role
 
@@ -65,7 +67,7 @@ def make_state_folder(settings: Settings) -> None:
             f"mount the disk that it lies on; if it is lost, {REBUILD}",
         )
     try:
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make(state, 0o700)
     except OSError as error:
         raise _unusable(f"the state folder can't be made: {error.strerror}", state) from error
 
@@ -108,9 +110,17 @@ def _need_folders(inbox: Path, outbox: Path, recorded: Mapping[str, str]) -> Non
     if Role.OUTBOX in recorded:
         raise _unusable("the outbox is not there", outbox, "mount what it lies on, or put it back")
     try:
-        outbox.mkdir(parents=True, exist_ok=True)
+        _make(outbox, 0o777)
     except OSError as error:
         raise _unusable(f"the outbox can't be made: {error.strerror}", outbox) from error
+
+
+def _make(folder: Path, mode: int) -> None:
+    """Make a folder and those above it, durably: what lies in it is no more durable than its name."""
+    missing = list(itertools.takewhile(lambda each: not each.exists(), (folder, *folder.parents)))
+    folder.mkdir(parents=True, exist_ok=True, mode=mode)
+    for made in missing:
+        sync_folder(made.parent)
 
 
 def _state_id(path: Path, recorded: Mapping[str, str]) -> str:

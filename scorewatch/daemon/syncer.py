@@ -8,11 +8,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from scorewatch.daemon.mailbox import Broken
+from scorewatch.daemon.mailbox import Broken, broken_by
 from scorewatch.ledger.trouble import LedgerRefusedError
 from scorewatch.model import events as e
 from scorewatch.model.batches import BatchState
-from scorewatch.model.errors import ExitCode, ScorewatchError
+from scorewatch.model.errors import ScorewatchError
 from scorewatch.model.records import BatchMoved
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LAZY_S = 0.1  # a record that nothing waits for may wait for company so long
 FULL_S = 1.0  # between two tries of a ledger whose disk is full
+AGAIN_S = 2.0  # between two tries of what is owed to nobody in particular
 LARGEST_GROUP = 64
 
 
@@ -74,7 +75,7 @@ class DiskThread:
                     self._post(Broken(error))
                     return
                 except Exception as error:  # noqa: BLE001 - a bug here must end the service, not silence it
-                    self._post(Broken(_bug(error)))
+                    self._post(broken_by(error))
                     return
                 break
             if troubled:
@@ -90,7 +91,9 @@ class DiskThread:
                 if not self._lazy:
                     if self._closing:
                         return []
-                    self._news.wait()
+                    owed = self._work.owed()
+                    if not self._news.wait(AGAIN_S if owed else None) and owed:
+                        return [owed]
             group = self._lazy + self._queue[:LARGEST_GROUP]
             self._lazy = []
             del self._queue[:LARGEST_GROUP]
@@ -105,12 +108,4 @@ def _can_wait(decision: Decision) -> bool:
     """A release that is recorded late is only repeated after a crash, which is harmless."""
     return not decision.actions and all(
         isinstance(record, BatchMoved) and record.now is BatchState.RELEASED for record in decision.records
-    )
-
-
-def _bug(error: Exception) -> ScorewatchError:
-    return ScorewatchError(
-        f"scorewatch has a fault of its own: {type(error).__name__}: {error}",
-        hint="nothing is lost; the next start takes over; please report this",
-        exit_code=ExitCode.FOLDER_UNUSABLE,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from scorewatch import __version__
@@ -27,6 +27,7 @@ from scorewatch.daemon.status import StatusFile
 from scorewatch.daemon.syncer import DiskThread
 from scorewatch.executors.local.pool import LocalExecutor
 from scorewatch.inbox.probe import ignore_lease_breaks
+from scorewatch.ledger.trouble import LedgerRefusedError
 from scorewatch.model.errors import ExitCode, ScorewatchError
 from scorewatch.model.events import RemainsFound, Role
 from scorewatch.model.ids import sealed_date
@@ -164,6 +165,7 @@ class _Daemon:
         reload = Reload(
             self.settings,
             run_id=self.run_id,
+            once=self.once,
             set_plan=self.executor.set_plan,
             reporter=self.reporter,
             manager=self.manager,
@@ -215,7 +217,8 @@ class _Daemon:
         ended = self.disk.close(CLOSE_S)
         self.patrol.join(CLOSE_S)
         if ended and loop.broken is None and loop.exit is not None:
-            self.ledger.mark_stopped()
+            with suppress(LedgerRefusedError):  # a full disk: the next start takes it for a crash, which is harmless
+                self.ledger.mark_stopped()
         pulse.write(now(), "stopped")
 
     def _farewell(self, loop: Loop) -> ExitCode:

@@ -47,7 +47,7 @@ _PAUSE_AFTER_FAILURE_S = 1.0
 class Patrol:
     """Sweeps, offers and claims, in a thread of its own.
 
-    `claim`, `ring`, `pause`, `resume` and `stop` may be called from any thread; `post` is called from this one.
+    `claim`, `ring` and `stop` may be called from any thread; `post` is called from this one.
 
     Args:
         rules: what the user wants.
@@ -55,6 +55,7 @@ class Patrol:
         post: takes events; must not block for long.
         clock: monotonic seconds.
         notice: told once what a human should know (that the inbox is polled, and why).
+        crashed: told what ended the thread, if anything did: without it no file would ever be found again.
     """
 
     def __init__(
@@ -65,12 +66,14 @@ class Patrol:
         *,
         clock: Callable[[], float] = time.monotonic,
         notice: Callable[[str], None] = _logger.warning,
+        crashed: Callable[[Exception], None] = _logger.error,
     ) -> None:
         self._rules = rules
         self._hands = hands
         self._post = post
         self._clock = clock
         self._notice = notice
+        self._crashed = crashed
         self.bell = Bell()
         remote = hands.root.remote
         self.watcher = Watcher(self.bell, reason=f"the inbox lies on {remote}" if remote else "")
@@ -95,7 +98,6 @@ class Patrol:
         self._not_before = clock()
         self._condition = Condition(hands.root, post)
         self._told_reason = ""
-        self._paused = False
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
         self.last_turn = clock()  #: monotonic; an old one says that the inbox's file system hangs
@@ -112,15 +114,6 @@ class Patrol:
 
     def ring(self) -> None:
         """Look at everything now; SweepEnded follows."""
-        self.bell.ring()
-
-    def pause(self) -> None:
-        """Offer nothing more until `resume`; claims are still carried out."""
-        self._paused = True
-
-    def resume(self) -> None:
-        """Go on, with a look at everything."""
-        self._paused = False
         self.bell.ring()
 
     def stop(self) -> None:
@@ -143,6 +136,8 @@ class Patrol:
                 nap = self._nap()
                 if nap > 0 and not self._orders:
                     self.bell.wait(nap)
+        except Exception as error:  # noqa: BLE001 - a bug, or what nobody thought of: never in silence
+            self._crashed(error)
         finally:
             self._rounds.cut_off()
             self.watcher.stop()
@@ -150,12 +145,12 @@ class Patrol:
     def _turn(self) -> None:
         now = self.last_turn = self._clock()
         self._hear(*self.bell.answer())
-        if not self._healthy(now):
+        if not self._is_fit(now):
             while self._orders:
                 self._failed(self._orders.popleft(), self._condition.message)
             return
         self._carry_out()
-        if self._paused or now < self._not_before:
+        if now < self._not_before:
             return
         try:
             self._offer(self._examiner.due(self._room))
@@ -176,7 +171,7 @@ class Patrol:
     def _nap(self) -> float:
         """Seconds until there is something to do that nobody rings for."""
         wake = self._condition.due
-        if not self._condition.message and not self._paused and self._room > 0:
+        if not self._condition.message and self._room > 0:
             due = [self._rounds.due(), self._examiner.due_at()]
             wake = min(wake, max(self._not_before, min(due)))
         return max(0.0, wake - self._clock())
@@ -188,6 +183,13 @@ class Patrol:
         self._examiner.hint(folders)
 
     # ------------------------------------------------------------ health
+    def _is_fit(self, now: float) -> bool:
+        try:
+            return self._healthy(now)
+        except OSError as error:  # it went away again while it was taken up
+            self._condition.report(f"the inbox can't be read: {error.strerror or error}", now)
+            return False
+
     def _healthy(self, now: float) -> bool:
         look = now >= self._condition.due
         health = self._condition.check(now)

@@ -1,0 +1,186 @@
+"""What the daemon's threads do when the disk, the ledger or they themselves fail: never nothing, and never for ever."""
+
+from __future__ import annotations
+
+import queue
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from scorewatch.daemon import housekeeping, roots, syncer
+from scorewatch.daemon.archive import Archive
+from scorewatch.daemon.diskwork import DiskWork
+from scorewatch.daemon.effects import Effects
+from scorewatch.daemon.housekeeping import Chores, Housekeeper
+from scorewatch.daemon.loop import Loop
+from scorewatch.daemon.mailbox import Broken, Mailbox
+from scorewatch.daemon.reload import Reload
+from scorewatch.daemon.syncer import DiskThread
+from scorewatch.ledger.trouble import LedgerFullError
+from scorewatch.model import decisions as d
+from scorewatch.model.errors import ExitCode
+from scorewatch.model.events import ClockTicked, FolderFine, FolderTroubled, PolicyChanged
+from scorewatch.model.files import Refusal, RefusalReason
+from scorewatch.model.records import SchemaGrown
+from scorewatch.settings.load import load
+from scorewatch.telemetry.logs import make_logger
+from scorewatch.telemetry.reporter import Reporter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import pytest
+
+PATIENCE_S = 10.0
+
+
+class Books:
+    """An outbox's lists on a disk that is full for so many times, and a ledger on one that always is."""
+
+    def __init__(self, full: int) -> None:
+        self.full = full
+        self.listed: list[tuple[str, bool]] = []
+
+    def list_errors(self, lines: Sequence[Mapping[str, Any]], *, repeated: bool = False) -> None:
+        if self.full:
+            self.full -= 1
+            raise OSError(28, "No space left on device")
+        self.listed += [(str(line["path"]), repeated) for line in lines]
+
+    def record(self, _: object) -> None:
+        raise LedgerFullError("the disk is full")
+
+
+def skip(name: str) -> d.ListSkipped:
+    return d.ListSkipped(skip_id=f"skip-{name}", refusals=(Refusal(name, RefusalReason.EMPTY, "it is empty"),))
+
+
+def disk_thread(books: Books, letters: queue.Queue[object]) -> DiskThread:
+    archive = Archive(
+        outbox=books,  # type: ignore[arg-type] # as much of one as is asked for here
+        claims=None,  # type: ignore[arg-type]
+        publishing=None,  # type: ignore[arg-type]
+        post=letters.put,
+        clock=lambda: datetime(2026, 11, 22, tzinfo=UTC).timestamp(),
+        deployment="digits",
+    )
+    work = DiskWork(books, None, None, archive, letters.put)  # type: ignore[arg-type]
+    return DiskThread(work, letters.put)
+
+
+def test_refused_files_that_could_not_be_listed_are_listed_once_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(syncer, "AGAIN_S", 0.01)
+    letters: queue.Queue[object] = queue.Queue()
+    books = Books(full=3)
+    disk = disk_thread(books, letters)
+    disk.start()
+    disk.submit(d.Decision((), (skip("a"), skip("b"))))
+    heard = [letters.get(timeout=PATIENCE_S)]
+    while not isinstance(heard[-1], FolderFine):
+        heard.append(letters.get(timeout=PATIENCE_S))
+    assert all(isinstance(letter, FolderTroubled) for letter in heard[:-1])
+    assert sorted(books.listed) == [("a", True), ("b", True)]
+    assert disk.close(PATIENCE_S)
+    assert letters.empty()
+
+
+def test_the_end_does_not_wait_for_a_ledger_whose_disk_is_full() -> None:
+    letters: queue.Queue[object] = queue.Queue()
+    disk = disk_thread(Books(full=0), letters)
+    disk.start()
+    leave = d.Exit(code=ExitCode.DONE)
+    decision = d.Decision((SchemaGrown(columns=(("x", "int64"),)),), (leave,))
+    mailbox = Mailbox()
+    loop = Loop(
+        scheduler=_Decided(decision),  # type: ignore[arg-type] # it has made up its mind
+        mailbox=mailbox,
+        executor=_NoWorkers(),  # type: ignore[arg-type]
+        listeners=[],
+        reload=list,
+    )
+    loop.handle(ClockTicked(), Effects(None, None, disk, loop.leave))  # type: ignore[arg-type] # nobody is asked
+    assert loop.exit == leave
+    assert disk.close(PATIENCE_S)
+    mailbox.close()
+
+
+class _Decided:
+    def __init__(self, decision: d.Decision) -> None:
+        self._decision = decision
+
+    def handle(self, _event: object, _now: object) -> d.Decision:
+        return self._decision
+
+
+class _NoWorkers:
+    def sources(self) -> tuple[int, ...]:
+        return ()
+
+
+def test_a_housekeeper_that_meets_a_bug_ends_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "LOOK_EVERY_S", 0.001)
+    letters: queue.Queue[object] = queue.Queue()
+    keeper = Housekeeper(
+        Chores(
+            folders={},
+            identities={},
+            min_free=None,
+            claims=_Hopeless(),
+            outbox=None,  # type: ignore[arg-type]
+            keep_done_days=1,
+            keep_days=0,
+            open_days=set,
+            trim_logs=tmp_path.touch,
+        ),
+        letters.put,
+    )
+    keeper.start()
+    letter = letters.get(timeout=PATIENCE_S)
+    assert isinstance(letter, Broken)
+    assert "RecursionError" in letter.error.what
+
+
+class _Hopeless:
+    def prune_done(self, _keep_days: int, _now: float) -> list[str]:
+        raise RecursionError("maximum recursion depth exceeded")
+
+
+class _Manager:
+    def reloading(self) -> bool:
+        return False
+
+    def ready(self, _: str = "") -> bool:
+        return False
+
+
+def test_a_batch_job_that_reloads_is_a_batch_job_still(tmp_path: Path) -> None:
+    (tmp_path / "score.py").write_text("def init(): pass\ndef run(batch): return batch\n")
+    config = tmp_path / "digits.toml"
+    config.write_text(
+        '[deployment]\nname = "digits"\nscoring_script = "score.py"\n[inbox]\npath = "in"\n[output]\npath = "out"\n'
+    )
+    settings = load(config)
+    reload = Reload(
+        settings,
+        run_id="digits-1",
+        once=True,
+        set_plan=lambda _generation, _plan: None,
+        reporter=Reporter(make_logger("digits", form="json")),
+        manager=_Manager(),
+    )
+    (event,) = reload()
+    assert isinstance(event, PolicyChanged)
+    assert event.policy.once
+
+
+def test_a_state_folder_is_durable_up_to_what_was_there_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "score.py").touch()
+    config = tmp_path / "digits.toml"
+    config.write_text(
+        '[deployment]\nname = "digits"\nscoring_script = "score.py"\n[inbox]\npath = "in"\n[output]\npath = "out"\n'
+        '[state]\npath = "var/lib/state"\n'
+    )
+    synced: list[Path] = []
+    monkeypatch.setattr(roots, "sync_folder", synced.append)
+    roots.make_state_folder(load(config))
+    assert set(synced) == {tmp_path, tmp_path / "var", tmp_path / "var/lib"}
