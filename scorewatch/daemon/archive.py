@@ -56,8 +56,9 @@ class Archive:
     # ------------------------------------------------------------ released
     def release(self, actions: Sequence[d.Release]) -> None:
         """Write the summary lines together, then move the inputs out of their claims."""
-        for again in (False, True):
-            some = [action for action in actions if (action.batch.batch_id in self.begun) is again]
+        new = [action for action in actions if action.batch.batch_id not in self.begun]
+        begun = [action for action in actions if action.batch.batch_id in self.begun]
+        for some, again in ((new, False), (begun, True)):
             if some:
                 self._release(some, again=again)
 
