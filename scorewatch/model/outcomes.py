@@ -57,6 +57,7 @@ class Receipt:
     rows: int
     succeeded: int  #: files: min(elements returned, files given), Azure's arithmetic
     output_files: tuple[OutputFile, ...] = ()
+    unlisted: int = 0  #: further files of the output, too many to be named
     bytes_written: int = 0
     load_s: float = 0.0
     run_s: float = 0.0

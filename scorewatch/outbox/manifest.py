@@ -51,6 +51,8 @@ def compose(publish: Publish, *, deployment: str, version: str, committed_at: fl
         "model": publish.model,
         "scorewatch_version": version,
     }
+    if receipt.unlisted:
+        manifest["outputs_unlisted"] = receipt.unlisted
     if receipt.failed_files:
         manifest["failed_files"] = [{"path": path, "reason": reason} for path, reason in receipt.failed_files]
     if receipt.note:
@@ -168,6 +170,7 @@ def receipt_from(manifest: Mapping[str, Any], dispatch: int = 0) -> Receipt:
             rows=int(manifest["rows"]),
             succeeded=int(manifest["succeeded"]),
             output_files=tuple(OutputFile(name=o["name"], size_bytes=o["size_bytes"]) for o in manifest["outputs"]),
+            unlisted=int(manifest.get("outputs_unlisted", 0)),
             bytes_written=sum(o["size_bytes"] for o in manifest["outputs"]),
             load_s=float(manifest["seconds"]["load"]),
             run_s=float(manifest["seconds"]["run"]),

@@ -174,15 +174,20 @@ class Publisher:
         listed = {str(file["name"]): int(file["size_bytes"]) for file in manifest["outputs"]}
         if MANIFEST in listed:
             raise OutputRefusedError(f"the scoring script wrote a file named {MANIFEST}, which is scorewatch's own")
+        unlisted = int(manifest.get("outputs_unlisted", 0))
         for name, size in self._files_in(staged, "", _DEEPEST):
             if name == MANIFEST:
                 continue  # from an earlier try
             if name not in listed:
-                raise OutputRefusedError(f"{name!a} lies beside the output and was not there when run() returned")
-            if listed.pop(name) != size:
+                unlisted -= 1
+                if unlisted < 0:
+                    raise OutputRefusedError(f"{name!a} lies beside the output and was not there when run() returned")
+            elif listed.pop(name) != size:
                 raise OutputRefusedError(f"{name!a} has changed since run() returned; close files before returning")
         if listed:
             raise OutputRefusedError(f"{next(iter(listed))!a} is missing from the output")
+        if unlisted:
+            raise OutputRefusedError(f"{unlisted} files are missing from the output")
 
     def _files_in(self, fd: int, prefix: str, depth: int) -> Iterator[tuple[str, int]]:
         """Every file below an open directory: (relative name, bytes)."""

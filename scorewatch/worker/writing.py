@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
 import time
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from .scoring import Rows
     from .sinks import Sink
 
-LISTED = 10_000  # files of one batch: a message has a limit
+LISTED = 10_000  # files of one batch, and …
+LISTED_BYTES = 2_000_000  # … so much of their names: a message has a limit
 AHEAD = 2  # batches: one being written, one that is run or waits
 
 
@@ -95,9 +97,11 @@ class Writer:
             return failed(job.order.key, failures.of_output(error))
         write_s = job.take_s + time.monotonic() - began
         notes = [job.rows.note, note]
-        if len(outputs) > LISTED:
-            notes.append(f"only the first {LISTED} of {len(outputs)} files are listed")
-        return _receipt(job, outputs[:LISTED], write_s, "; ".join(filter(None, notes)), conflicts)
+        listed = _listable(outputs)
+        if len(listed) < len(outputs):
+            notes.append(f"only {len(listed)} of {len(outputs)} files are listed")
+        message = _receipt(job, listed, write_s, "; ".join(filter(None, notes)), conflicts)
+        return {**message, "unlisted": len(outputs) - len(listed)}
 
     def _write_rows(self, job: Job) -> tuple[str, list[dict[str, str]]]:
         if self._sink is None:
@@ -115,6 +119,18 @@ class Writer:
     def _ask(self, key: Key, lacking: Schema) -> Schema:
         self._channel.send(_message(messages.SCHEMA, key, columns=[list(pair) for pair in lacking]))
         return self._known(self._answers[key].get())
+
+
+def _listable(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As many files as a message can name, those beside the rows first."""
+    room = LISTED_BYTES
+    listed = []
+    for output in sorted(outputs, key=lambda each: "/" in each["name"])[:LISTED]:
+        room -= len(json.dumps(output))
+        if room < 0:
+            break
+        listed.append(output)
+    return sorted(listed, key=lambda each: str(each["name"]))
 
 
 def failed(key: Key, failure: failures.Failure) -> messages.Message:

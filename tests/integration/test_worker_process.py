@@ -410,7 +410,7 @@ def run(m):
     assert {"name": "_files/a", "size_bytes": 5} in done["outputs"]
 
 
-def test_of_very_many_files_the_first_are_listed(annex: Any) -> None:
+def test_of_very_many_files_as_many_are_listed_as_a_message_can_name(annex: Any) -> None:
     script = """
 import os
 def run(m):
@@ -422,7 +422,24 @@ def run(m):
     worker.load()
     done = worker.run("b", {"a": ""})
     assert len(done["outputs"]) == 10_000
-    assert "the first 10000 of 10001 files" in done["note"]
+    assert done["unlisted"] == 1
+    assert "only 10000 of 10001 files" in done["note"]
+
+
+def test_of_files_with_long_names_fewer_are_listed_and_the_rows_first(annex: Any) -> None:
+    script = """
+import os
+def run(m):
+    for n in range(4200):
+        os.mknod(f"{os.environ['AZUREML_BI_OUTPUT_PATH']}/{n:04}" + "\u20ac" * 80)
+    return m
+"""
+    worker = annex(script, format="csv", output_file_name="zzz.csv")
+    worker.load()
+    done = worker.run("b", {"a": ""})
+    assert done["unlisted"] > 0
+    assert len(done["outputs"]) + done["unlisted"] == 4201
+    assert done["outputs"][-1]["name"] == "zzz.csv"
 
 
 def test_staging_that_cannot_be_made_is_the_machines_fault(annex: Any) -> None:

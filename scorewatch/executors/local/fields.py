@@ -99,6 +99,7 @@ def receipt(message: Message, batch: MiniBatch) -> Receipt:
         peak_rss_bytes=count(message, "peak_rss_bytes", default=0),
         failed_files=_failed_files(message, batch),
         note=words(message, "note", default=""),
+        unlisted=count(message, "unlisted", default=0),
         schema_conflicts=tuple(_conflict(each, message) for each in _list(message, "schema_conflicts")),
     )
 

@@ -335,3 +335,15 @@ def test_an_outbox_that_is_no_folder_is_a_sentence(tmp_path: Path) -> None:
         with pytest.raises(ScorewatchError, match="can't be used") as caught:
             Outbox.open(where)
         assert caught.value.exit_code is ExitCode.FOLDER_UNUSABLE
+
+
+def test_what_the_receipt_could_not_name_is_counted(story: Any) -> None:
+    staged = story.stage(dict.fromkeys("abcd", b"x"))
+    manifest = story.manifest(staged)
+    manifest = {**manifest, "outputs": manifest["outputs"][:1], "outputs_unlisted": 3}
+    with pytest.raises(OutputRefusedError, match="1 files are missing"):
+        story.outbox.publish(ID, str(staged), {**manifest, "outputs_unlisted": 4})
+    with pytest.raises(OutputRefusedError, match="lies beside"):
+        story.outbox.publish(ID, str(staged), {**manifest, "outputs_unlisted": 2})
+    story.outbox.publish(ID, str(staged), manifest)
+    assert story.outbox.manifest(ID)["outputs_unlisted"] == 3
