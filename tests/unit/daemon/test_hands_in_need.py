@@ -6,6 +6,8 @@ import queue
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from scorewatch.daemon import housekeeping, roots, syncer
 from scorewatch.daemon.archive import Archive
 from scorewatch.daemon.diskwork import DiskWork
@@ -13,13 +15,23 @@ from scorewatch.daemon.effects import Effects
 from scorewatch.daemon.housekeeping import Chores, Housekeeper
 from scorewatch.daemon.loop import Loop
 from scorewatch.daemon.mailbox import Broken, Mailbox
+from scorewatch.daemon.publishing import Identity, Publishing
 from scorewatch.daemon.reload import Reload
 from scorewatch.daemon.syncer import DiskThread
 from scorewatch.ledger.trouble import LedgerFullError
 from scorewatch.model import decisions as d
+from scorewatch.model.batches import MiniBatch, SealReason
 from scorewatch.model.errors import ExitCode
-from scorewatch.model.events import ClockTicked, FolderFine, FolderTroubled, PolicyChanged
-from scorewatch.model.files import Refusal, RefusalReason
+from scorewatch.model.events import (
+    BatchPublished,
+    ClockTicked,
+    FolderFine,
+    FolderTroubled,
+    PolicyChanged,
+    PublishFailed,
+)
+from scorewatch.model.files import Observation, Refusal, RefusalReason
+from scorewatch.model.outcomes import Receipt
 from scorewatch.model.records import SchemaGrown
 from scorewatch.settings.load import load
 from scorewatch.telemetry.logs import make_logger
@@ -28,8 +40,6 @@ from scorewatch.telemetry.reporter import Reporter
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    import pytest
 
 PATIENCE_S = 10.0
 
@@ -184,3 +194,45 @@ def test_a_state_folder_is_durable_up_to_what_was_there_before(tmp_path: Path, m
     monkeypatch.setattr(roots, "sync_folder", synced.append)
     roots.make_state_folder(load(config))
     assert set(synced) == {tmp_path, tmp_path / "var", tmp_path / "var/lib"}
+
+
+class _Gone:
+    """Claims whose only file is gone by now, and an outbox for what was made of it."""
+
+    def __init__(self, *, moves_files: bool) -> None:
+        self.moves_files = moves_files
+
+    def look(self, _: object) -> tuple[None]:
+        return (None,)
+
+    def publish(self, _batch_id: str, _staging: str, manifest: Mapping[str, Any]) -> None:
+        assert [file["path"] for file in manifest["files"]] == ["a"]
+
+    def sync(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("moves_files", [True, False])
+def test_a_script_that_removes_its_input_loses_no_result(moves_files: bool) -> None:
+    world = _Gone(moves_files=moves_files)
+    identity = Identity(deployment="digits", epoch="1", device_of=lambda _: "cpu")
+    publishing = Publishing(world, world, identity, lambda: 0.0)  # type: ignore[arg-type] # as much as is asked for here
+    batch = MiniBatch(
+        batch_id="20261122T213741Z-8f0c2a6b1d3e4f5a6b7c",
+        files=(Observation("a", 1),),
+        total_bytes=1,
+        sealed_because=SealReason.FILES,
+        sealed_at=0.0,
+        tries=4,
+    )
+    order = d.Publish(
+        batch=batch,
+        receipt=Receipt(batch_id=batch.batch_id, dispatch=0, rows=1, succeeded=1),
+        staging="x",
+        worker_id=1,
+        slot=0,
+        model="",
+        script_sha256="",
+    )
+    (answer,) = publishing.publish([order])
+    assert isinstance(answer, BatchPublished if moves_files else PublishFailed)
