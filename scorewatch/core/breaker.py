@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from scorewatch.model.ids import root_of
+
 if TYPE_CHECKING:
     from scorewatch.model.policy import BreakerLimits
 
@@ -33,9 +35,15 @@ class Breaker:
         return self.until is not None
 
     def failed(self, root_id: str, why: str, now: float, *, at_once: bool = False) -> None:
-        """A batch failed; `at_once`: the environment did it (or init()), and waiting for more is no use."""
-        if self.is_open:
-            self._wait(why, now)
+        """A batch failed; `at_once`: the environment did it (or init()), and waiting for more is no use.
+
+        While it is open only the probe's failure counts: what was under way when it opened says nothing new, and
+        would make the first pause as long as the last.
+        """
+        if self.until is not None:
+            probed = now >= self.until if self.probing is None else root_of(self.probing) == root_id
+            if probed:
+                self._wait(why, now)
             return
         self._failed.add(root_id)
         enough = self.limits.batches and len(self._failed) >= self.limits.batches
@@ -69,6 +77,11 @@ class Breaker:
         self.by_environment = False
         self.reason = ""
         self.pauses = 0
+
+    def hurry(self, now: float) -> None:
+        """What may have opened it is over: the next probe need not wait."""
+        if self.until is not None and self.by_environment:
+            self.until = min(self.until, now)
 
     def proves_recovery(self, batch_id: str) -> bool:
         """Whether a failure of this batch's that its files are to blame for says that the environment is well."""

@@ -74,5 +74,5 @@ def folder_troubled(house: House, event: e.FolderTroubled, draft: Draft) -> None
 
 def folder_fine(house: House, event: e.FolderFine, draft: Draft) -> None:
     """A folder is as it should be (again)."""
-    del draft
-    house.troubles.pop((event.role, event.cause), None)
+    if house.troubles.pop((event.role, event.cause), None) is not None and not house.troubles:
+        house.breaker.hurry(draft.now.mono)

@@ -47,6 +47,33 @@ def test_each_failed_probe_doubles_the_pause_up_to_a_ceiling_and_a_success_close
     assert (breaker.pauses, breaker.reason) == (0, "")
 
 
+def test_what_was_under_way_when_it_opened_makes_no_pause_longer() -> None:
+    breaker = opened()
+    for root in "abcdefgh":
+        breaker.failed(root, "why", 10.5, at_once=root > "d")
+    assert (breaker.until, breaker.pauses) == (11.0, 1)
+    breaker.probing = "probe"
+    breaker.failed("z", "why", 12.0)
+    assert breaker.probing == "probe"
+    breaker.failed("probe", "why", 12.0)
+    assert breaker.until == 14.0
+
+
+def test_a_claim_that_fails_as_the_probe_makes_the_pause_longer() -> None:
+    breaker = opened()
+    breaker.failed("claim 7", "why", 11.0, at_once=True)
+    assert breaker.until == 13.0
+
+
+def test_where_the_environment_opened_it_the_end_of_that_trouble_ends_the_pause() -> None:
+    breaker = opened(at_once=True)
+    breaker.hurry(10.2)
+    assert breaker.may_probe(10.2)
+    model = opened()
+    model.hurry(10.2)
+    assert not model.may_probe(10.2)
+
+
 def test_one_probe_at_a_time_and_only_after_the_pause() -> None:
     breaker = opened()
     assert not breaker.may_probe(10.9)
