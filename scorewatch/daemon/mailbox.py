@@ -56,12 +56,14 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._letters: deque[Letter] = deque()
+        self._closed = False
         self.bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def post(self, letter: Letter) -> None:
         """Leave a letter and ring; safe in a signal handler."""
         self._letters.append(letter)
-        os.eventfd_write(self.bell, 1)
+        if not self._closed:  # a thread that hung may end late, and the number may be another file's by then
+            os.eventfd_write(self.bell, 1)
 
     def collect(self) -> list[Letter]:
         """Every letter that is there."""
@@ -75,5 +77,6 @@ class Mailbox:
         return letters
 
     def close(self) -> None:
-        """Give the bell back."""
+        """Give the bell back; what is posted after that is not heard."""
+        self._closed = True
         os.close(self.bell)

@@ -82,7 +82,8 @@ def _output(
     if manifest is None:
         return None
     batch = row or _unsealed(batch_id, claim or ())
-    if not files_match(manifest, batch) and not _made_of_present(manifest, claim or ()):
+    is_ours = files_match(manifest, batch) or _made_of_present(manifest, claim or ())
+    if not is_ours and not (row is None and _made_of_more(manifest, claim or ())):
         raise ScorewatchError(
             f"an output stands under the name of batch {batch_id} that was not made of its files",
             where=batch_id,
@@ -95,6 +96,12 @@ def _output(
 def _made_of_present(manifest: Mapping[str, object], claim: tuple[Observation, ...]) -> bool:
     """Whether the output was made of what the claim holds, though the row is older (a file had changed)."""
     return bool(claim) and identities(manifest) == sorted((f.relpath, f.size, f.mtime_ns) for f in claim)
+
+
+def _made_of_more(manifest: Mapping[str, object], claim: tuple[Observation, ...]) -> bool:
+    """Whether the output was made of what the claim holds and of files that were deleted since, with their release."""
+    theirs = identities(manifest)
+    return theirs is not None and {(f.relpath, f.size, f.mtime_ns) for f in claim} <= set(theirs)
 
 
 def _unsealed(batch_id: str, files: tuple[Observation, ...]) -> MiniBatch:

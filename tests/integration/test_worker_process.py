@@ -434,7 +434,7 @@ def run(m):
         os.mknod(f"{os.environ['AZUREML_BI_OUTPUT_PATH']}/{n:04}" + "\u20ac" * 80)
     return m
 """
-    worker = annex(script, format="csv", output_file_name="zzz.csv")
+    worker = annex(script, format="csv", output_file_name="zzz.csv", durability="process")
     worker.load()
     done = worker.run("b", {"a": ""})
     assert done["unlisted"] > 0

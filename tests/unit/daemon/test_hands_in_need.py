@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,12 @@ from scorewatch.daemon.loop import Loop
 from scorewatch.daemon.mailbox import Broken, Mailbox
 from scorewatch.daemon.publishing import Identity, Publishing
 from scorewatch.daemon.reload import Reload
+from scorewatch.daemon.remains import read_remains
 from scorewatch.daemon.syncer import DiskThread
 from scorewatch.ledger.trouble import LedgerFullError
 from scorewatch.model import decisions as d
 from scorewatch.model.batches import MiniBatch, SealReason
-from scorewatch.model.errors import ExitCode
+from scorewatch.model.errors import ExitCode, ScorewatchError
 from scorewatch.model.events import (
     BatchPublished,
     ClockTicked,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE_S = 10.0
+BATCH = "20261122T213741Z-8f0c2a6b1d3e4f5a6b7c"
 
 
 class Books:
@@ -218,7 +221,7 @@ def test_a_script_that_removes_its_input_loses_no_result(moves_files: bool) -> N
     identity = Identity(deployment="digits", epoch="1", device_of=lambda _: "cpu")
     publishing = Publishing(world, world, identity, lambda: 0.0)  # type: ignore[arg-type] # as much as is asked for here
     batch = MiniBatch(
-        batch_id="20261122T213741Z-8f0c2a6b1d3e4f5a6b7c",
+        batch_id=BATCH,
         files=(Observation("a", 1),),
         total_bytes=1,
         sealed_because=SealReason.FILES,
@@ -236,3 +239,46 @@ def test_a_script_that_removes_its_input_loses_no_result(moves_files: bool) -> N
     )
     (answer,) = publishing.publish([order])
     assert isinstance(answer, BatchPublished if moves_files else PublishFailed)
+
+
+def test_what_is_posted_to_a_closed_mailbox_rings_nobody_else_s_bell() -> None:
+    mailbox = Mailbox()
+    mailbox.close()
+    stranger = os.eventfd(0, os.EFD_NONBLOCK)  # gets the number of the bell
+    assert stranger == mailbox.bell
+    mailbox.post(ClockTicked())
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(stranger)
+    os.close(stranger)
+
+
+class _Lost:
+    """A claim whose deletion was cut off, the output that it was made of, and a ledger that is lost."""
+
+    moves_files = True
+
+    def __init__(self, standing: tuple[Observation, ...]) -> None:
+        self.standing = standing
+
+    def open_batches(self) -> list[Any]:
+        return []
+
+    def batch(self, _: str) -> None:
+        return None
+
+    def remains(self, _: object) -> dict[str, tuple[Observation, ...]]:
+        return {BATCH: self.standing}
+
+    def manifest(self, _: str) -> dict[str, Any]:
+        files = [{"path": name, "size_bytes": 1, "mtime_ns": 2, "ctime_ns": 3} for name in "ab"]
+        seconds = {"load": 0, "run": 0, "write": 0}
+        return {"batch_id": BATCH, "rows": 2, "succeeded": 2, "outputs": [], "seconds": seconds, "files": files}
+
+
+def test_a_release_that_was_cut_off_is_known_for_one_without_the_ledger() -> None:
+    lost = _Lost((Observation("b", 1, 2),))
+    (found,) = read_remains(lost, lost, lost, clean_stop=False)  # type: ignore[arg-type] # as much as is asked for here
+    assert found.output
+    lost = _Lost((Observation("b", 1, 2), Observation("c", 1, 2)))
+    with pytest.raises(ScorewatchError, match="not made of its files"):
+        read_remains(lost, lost, lost, clean_stop=False)  # type: ignore[arg-type]
