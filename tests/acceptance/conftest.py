@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from deployment_kit import ECHO, Deployment
+from mount_kit import Mounts, mounting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+@pytest.fixture
+def mounts() -> Iterator[Mounts]:
+    """Small disks and second places, for root; named before `deploy`, it outlives the daemons."""
+    with mounting() as made:
+        yield made
 
 
 @pytest.fixture
