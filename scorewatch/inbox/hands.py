@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from scorewatch.core.readiness import Marker, Quiet
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -29,6 +31,12 @@ class PatrolRules:
     sizes: bool = False  #: batches are sealed by bytes too, so every file is looked at before it is offered
     flood: int = 80  #: more candidates than this in one pass are offered without a look: the claim looks
     offer_limit: int = 4096  #: names offered and not yet resolved by a claim
+
+    def readiness(self) -> Quiet | Marker:
+        """When a file is whole."""
+        if self.ready_when == "marker":
+            return Marker(suffix=self.marker_suffix, incomplete_s=self.incomplete_s)
+        return Quiet(settle_s=self.settle_s, incomplete_s=self.incomplete_s)
 
 
 class Hands(Protocol):

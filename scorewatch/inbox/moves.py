@@ -283,15 +283,3 @@ def _remove_folder(dir_fd: int, folder: str) -> None:
     above, base = split(folder)
     with contextlib.suppress(FileNotFoundError), Folders(dir_fd) as opened:
         os.rmdir(base, dir_fd=opened.at(above))
-
-
-def remove_parents(root_fd: int, folder: str) -> None:
-    """Remove a folder below the root and those above it, as far as they are empty."""
-    while folder:
-        above, base = split(folder)
-        try:
-            with Folders(root_fd) as folders:
-                os.rmdir(base, dir_fd=folders.at(above))
-        except OSError:
-            return
-        folder = above

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from scorewatch.core.readiness import Marker, NameRules, Quiet
+from scorewatch.core.readiness import NameRules
 from scorewatch.inbox.condition import Condition, Health
 from scorewatch.inbox.examine import Examiner
 from scorewatch.inbox.moves import split
@@ -77,10 +77,7 @@ class Patrol:
         self.bell = Bell()
         remote = hands.root.remote
         self.watcher = Watcher(self.bell, reason=f"the inbox lies on {remote}" if remote else "")
-        readiness: Marker | Quiet = Quiet(settle_s=rules.settle_s, incomplete_s=rules.incomplete_s)
-        if rules.ready_when == "marker":
-            readiness = Marker(suffix=rules.marker_suffix, incomplete_s=rules.incomplete_s)
-        self._examiner = Examiner(hands, readiness, clock=clock, max_file_bytes=rules.max_file_bytes)
+        self._examiner = Examiner(hands, rules.readiness(), clock=clock, max_file_bytes=rules.max_file_bytes)
         sweeper = Sweeper(
             hands.root.fd,
             NameRules(rules.include, rules.exclude),

@@ -92,10 +92,6 @@ class Outbox:
         """Where the output of a batch is, or will be."""
         return self.root / BATCHES / f"sealed_date={ids.sealed_date(batch_id)}" / batch_id
 
-    def staging_of(self, worker: str) -> Path:
-        """Where a worker's private folder goes, on the outbox's own mount."""
-        return self.root / staging.STAGING / worker
-
     def clear_all(self) -> int:
         """Remove everything in staging, when no worker lives; how many folders there were."""
         return staging.clear_all(self.root)
