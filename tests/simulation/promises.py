@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 def check(world: World, *, bisect: bool = True) -> None:
     """Raise where the world is not as promised."""
-    broken = [*_files(world), *_outputs(world), *_lines(world), *_alone(world, bisect=bisect), *_ends(world)]
+    broken = [
+        *_files(world),
+        *_outputs(world),
+        *_lines(world),
+        *_alone(world, bisect=bisect),
+        *_ends(world),
+        *_conservation(world),
+    ]
     if broken:
         raise BrokenPromiseError("; ".join(broken))
 
@@ -106,6 +113,16 @@ def _difference(told: Counter[tuple[str, str]], ended: Counter[tuple[str, str]])
 def _alone(world: World, *, bisect: bool) -> list[str]:
     groups = Counter(path.split("/")[1] for path, value in world.disk.names.items() if _is_aside(path, value))
     return [f"{count} files share the quarantine of {name}" for name, count in groups.items() if bisect and count > 1]
+
+
+def _conservation(world: World) -> list[str]:
+    """What the last life took in is what it has told the end of."""
+    if world.service is None:
+        return []
+    house = world.service.scheduler.house
+    came = house.intake.arrived + house.recovered_files
+    went = house.intake.withdrawn + house.floor.done_files + house.floor.failed_files
+    return [] if came == went else [f"{came} files came, and {went} went"]
 
 
 def _ends(world: World) -> list[str]:

@@ -173,7 +173,8 @@ def test_the_manifest_says_who_made_it_and_of_what(disk: Disk) -> None:
     assert (manifest["deployment"], manifest["device"], manifest["worker"]) == ("one", "gpu0", 1)
 
 
-def test_an_input_that_is_gone_is_not_read_again(disk: Disk) -> None:
+def test_an_input_that_is_gone_from_where_its_owner_keeps_it_is_not_read_again(disk: Disk) -> None:
+    disk.world.claims.moves_files = False
     it = disk.claim("a", "b")
     order = disk.publish(it)
     disk.world.disk.remove(f"claim/{it.batch_id}/a")
