@@ -14,7 +14,7 @@ from scorewatch.core import retry
 from scorewatch.core.lifecycle import move
 from scorewatch.model.batches import BatchState as S
 from scorewatch.model.batches import MiniBatch, SealReason
-from scorewatch.model.decisions import Divide, Publish, Release, SetAside, SyncClaim
+from scorewatch.model.decisions import Divide, DropClaim, Publish, Release, SetAside, SyncClaim
 from scorewatch.model.ids import halves
 from scorewatch.model.outcomes import BLAMES_NO_FILE
 from scorewatch.model.records import BatchMoved, BatchSealed
@@ -144,6 +144,8 @@ class Floor:
         for half_id, files in parts:
             if files:
                 self.seal(half(life.batch, half_id, files, draft.now.wall), draft)
+            else:
+                draft.act(DropClaim(batch_id=half_id))  # a power cut gave its files back to the inbox
         self.released(life, draft)
 
     def void(self, life: Life, draft: Draft) -> None:
