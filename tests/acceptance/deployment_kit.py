@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 PROGRAM = (sys.executable, str(Path(sys.executable).with_name("scorewatch")))
 PATIENCE_S = float(os.environ.get("SCOREWATCH_TEST_PATIENCE", "30"))
@@ -155,7 +155,7 @@ class Deployment:
             self.tables.setdefault(name, {}).update(values)
         lines = []
         for name, values in self.tables.items():
-            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+            lines += [f"[{name}]", *(f"{key} = {toml(value)}" for key, value in values.items())]
         self.config.write_text("\n".join(lines) + "\n")
 
     # ------------------------------------------------------------ files
@@ -247,13 +247,10 @@ class Deployment:
     def errors(self) -> list[dict[str, Any]]:
         return [line for day in sorted(self.outbox.glob("errors/*")) for line in jsonl(day)]
 
-    def _kept(self, kind: str) -> Iterator[str]:
-        for _, _, files in os.walk(self.inbox / ".scorewatch" / kind):
-            yield from (name for name in files if not name.startswith("_error"))
-
     def kept(self, kind: str) -> Counter[str]:
         """Base names below done/, quarantine/ or skipped/, records apart."""
-        return Counter(self._kept(kind))
+        walk = os.walk(self.inbox / ".scorewatch" / kind)
+        return Counter(name for _, _, files in walk for name in files if not name.startswith("_error"))
 
     def records(self, kind: str = "quarantine") -> list[dict[str, Any]]:
         """The `_error.json` of each batch in quarantine."""
@@ -287,6 +284,13 @@ class Deployment:
     def green(self) -> None:
         """Wait until the status says that nothing is wrong."""
         until(lambda: self.status().get("health") == [], "health is good again")
+
+
+def toml(value: Any) -> str:
+    """A value as TOML spells it."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml(inner)}" for key, inner in value.items()) + " }"
+    return json.dumps(value)
 
 
 def jsonl(path: Path) -> list[dict[str, Any]]:
