@@ -73,8 +73,8 @@ WAYS = {
     "text": ("bad_result", "str"),
     "dict": ("bad_result", "dict"),
     "generator": ("bad_result", "generator"),
-    "hangs": ("timed_out", "run() took longer than 1 s"),
-    "spins": ("timed_out", "run() took longer than 1 s"),
+    "hangs": ("timed_out", "run() took longer than 0.5 s"),
+    "spins": ("timed_out", "run() took longer than 0.5 s"),
     "exits": ("worker_died", "ended with exit code 3"),
     "segfaults": ("worker_died", "killed by signal 11"),
     "sysexit": ("script_raised", "4"),
@@ -119,7 +119,7 @@ def story(deploy: Callable[..., Deployment]) -> Story:
             SCRIPT,
             batch={"mini_batch_size": 8},
             workers={"max_concurrency_per_instance": 1},
-            retry_settings={"max_retries": 1, "timeout": 1},
+            retry_settings={"max_retries": 1, "timeout": 0.5},
         )
     )
 

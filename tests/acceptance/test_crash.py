@@ -239,3 +239,30 @@ def test_a_worker_that_is_killed_costs_only_its_own_batch_a_try(deploy: Callable
     assert tries.pop(victim["batch_id"]) == 2
     assert set(tries.values()) == {1}
     assert deployment.scored() == {f"f{number}": 1 for number in range(4)}
+
+
+@pytest.mark.parametrize("busy_with", ["time.sleep(600)", "\n        while True: pass"])
+def test_a_worker_in_the_middle_of_run_does_not_outlive_its_daemon(
+    deploy: Callable[..., Deployment], busy_with: str
+) -> None:
+    deployment = deploy(
+        "import os, time\n"
+        "def run(mini_batch):\n"
+        "    if os.path.exists(os.environ['HOLD']):\n"
+        "        open(os.environ['HOLD'] + '-seen', 'w').close()\n"
+        f"        {busy_with}\n"
+        "    return [{'id': open(path).read()} for path in mini_batch]\n"
+    )
+    hold = deployment.root / "hold"
+    hold.touch()
+    deployment.drop("f")
+    daemon = deployment.start(environment={"HOLD": str(hold)})
+    until((deployment.root / "hold-seen").exists, "run() is called")
+    assert daemon.workers()
+    daemon.kill()
+    until(lambda: not daemon.workers(), "the dead daemon's workers are gone", within=2.0)
+    hold.unlink()
+    again = deployment.start("--once", environment={"HOLD": str(hold)})
+    assert again.ends() == 0
+    assert deployment.scored() == {"f": 1}
+    assert deployment.manifests()[0]["attempt"] == 1  # interrupted, and not to blame
