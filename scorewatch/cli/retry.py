@@ -57,7 +57,7 @@ def _put_back(found: Deployment, wanted: list[str] | None) -> list[PutBack]:
     root = InboxRoot(inbox.path, owner or found.name)
     try:
         suffix = inbox.marker_suffix if inbox.ready_when == "marker" else ""
-        return Quarantine(root, durable=durable, marker_suffix=suffix).put_back(relpaths=wanted)
+        return Quarantine(root, durable=durable, marker_suffix=suffix).put_back(relpaths=wanted, deployment=found.name)
     except OSError as error:
         raise ScorewatchError(
             f"the quarantine can't be read: {error.strerror}",

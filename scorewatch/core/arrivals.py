@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 _UNKNOWN = Failure(kind=FailureKind.INTERRUPTED, message="the reason was lost with the ledger")
 _INTERRUPTED = Failure(kind=FailureKind.INTERRUPTED, message="scorewatch or the machine died while it was scored")
 
+_STRAY = Failure(
+    kind=FailureKind.INTERRUPTED,
+    message="it lay in the claim of a batch that it does not belong to: its name was changed after it was claimed",
+)
+
 
 def take_over(finding: Finding, remains: Remains, floor: Floor, limits: RetryLimits, draft: Draft) -> None:
     """Do what is owed for one batch that no worker needs to see again, or put it back in line."""
@@ -29,9 +34,7 @@ def take_over(finding: Finding, remains: Remains, floor: Floor, limits: RetryLim
         case Owed.SEAL:
             floor.seal(batch, draft)
         case Owed.VOID:
-            draft.act(DropClaim(batch_id=batch.batch_id))
-            if state is not S.CLAIMED:
-                floor.void(floor.adopt(batch, state), draft)
+            _clear_claim(finding, remains, floor, draft)
         case Owed.WAIT | Owed.RETURNED | Owed.INTERRUPTED:
             _back_in_line(finding, remains, floor, limits, draft)
         case Owed.COMMIT:
@@ -46,6 +49,17 @@ def take_over(finding: Finding, remains: Remains, floor: Floor, limits: RetryLim
             floor.owe(floor.adopt(batch, state), SetAside(batch=batch, failure=failure), draft)
         case Owed.DIVIDE:
             floor.owe(floor.adopt(batch, state), divide(batch), draft)
+
+
+def _clear_claim(finding: Finding, remains: Remains, floor: Floor, draft: Draft) -> None:
+    """Nothing in the claim is the batch's; what lies there all the same is not passed over in silence."""
+    batch = finding.batch
+    if remains.claim:
+        draft.act(SetAside(batch=replace(batch, files=remains.claim), failure=_STRAY))
+    else:
+        draft.act(DropClaim(batch_id=batch.batch_id))
+    if finding.state is not S.CLAIMED:
+        floor.void(floor.adopt(batch, finding.state), draft)
 
 
 def _back_in_line(finding: Finding, remains: Remains, floor: Floor, limits: RetryLimits, draft: Draft) -> None:

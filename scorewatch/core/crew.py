@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from scorewatch.model.events import WorkerReady
     from scorewatch.model.policy import CrewLimits
 
+STOPPED = "the service stops"  #: why workers are killed at the end, which is no trouble
+
 
 class WorkerState(StrEnum):
     """Where a worker is in its life."""
@@ -184,7 +186,7 @@ class Crew:
         slot.ever_failed = slot.ever_failed or (never_ready and not worker.excused)
         pause = self.limits.first_pause_s * 2 ** min(slot.failures - 1, 30)
         slot.start_at = now + min(pause, self.limits.longest_pause_s)
-        if never_ready:
+        if never_ready and worker.kill_reason != STOPPED:
             self.trouble = why
 
     def resize(self, limits: CrewLimits, generation: int, draft: Draft) -> None:

@@ -68,11 +68,13 @@ def action_failed(house: House, event: e.ActionFailed, draft: Draft) -> None:
 
 def folder_troubled(house: House, event: e.FolderTroubled, draft: Draft) -> None:
     """A folder is not as it should be: nothing is claimed until it is."""
-    del draft
     house.troubles[event.role, event.cause] = event.message
+    if house.troubled_since is None:
+        house.troubled_since = draft.now.mono
 
 
 def folder_fine(house: House, event: e.FolderFine, draft: Draft) -> None:
     """A folder is as it should be (again)."""
     if house.troubles.pop((event.role, event.cause), None) is not None and not house.troubles:
+        house.troubled_since = None
         house.breaker.hurry(draft.now.mono)

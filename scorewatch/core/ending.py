@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scorewatch.core.crew import WorkerState
+from scorewatch.core.crew import STOPPED, WorkerState
 from scorewatch.core.house import Stop
 from scorewatch.model.batches import BatchState as S
 from scorewatch.model.decisions import Exit, Withdraw
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DISMISSAL_S = 5.0  # for shutdown() of the scripts
 ONCE_PAUSES = 5  # so many pauses of the breaker in a row end a batch job
+ONCE_TROUBLE_S = 60.0  # a folder that is away or full for so long ends it too
 ONCE_INIT_FAILURES = 3  # and so many failures of init() in each slot
 
 
@@ -41,10 +42,11 @@ def advance(house: House, draft: Draft) -> None:
     if stop.at_once or draft.now.mono >= stop.deadline:
         _drop_everything(house, draft)
         _exit(stop, draft)
-    elif not stop.withdrawn:
+        return
+    if not stop.withdrawn:
         _take_back_all(house, draft)
         stop.withdrawn = True
-    elif not stop.dismissed and _quiet(house):
+    if not stop.dismissed and _quiet(house):
         for worker in house.crew.workers.values():
             house.crew.let_go(worker, draft)
         stop.dismissed = True
@@ -58,8 +60,11 @@ def deadlines(house: House) -> list[float]:
     times = []
     if house.stop is not None:
         times.append(house.stop.deadline)
-    elif house.policy.once and house.nothing_new_since is not None:
-        times.append(house.nothing_new_since + house.policy.once_patience_s)
+    elif house.policy.once:
+        if house.nothing_new_since is not None:
+            times.append(house.nothing_new_since + house.policy.once_patience_s)
+        if house.troubled_since is not None:
+            times.append(house.troubled_since + ONCE_TROUBLE_S)
     return times
 
 
@@ -77,7 +82,9 @@ def _reasons_to_end(house: House, now: float) -> None:
 
 def _once(house: House, now: float) -> None:
     """A batch job ends when a sweep finds nothing new and no claim is open."""
-    if house.breaker.pauses > ONCE_PAUSES:
+    if house.troubled_since is not None and now >= house.troubled_since + ONCE_TROUBLE_S:
+        begin(house, ExitCode.FOLDER_UNUSABLE, house.health()[0], now)
+    elif house.breaker.pauses > ONCE_PAUSES:
         begin(house, ExitCode.FOLDER_UNUSABLE, house.breaker.reason, now)
     elif house.crew.trouble and not house.crew.able() and _all_slots_failed(house):
         begin(house, ExitCode.SCORER_CANNOT_LOAD, house.crew.trouble, now)
@@ -99,7 +106,7 @@ def _take_back_all(house: House, draft: Draft) -> None:
     """Unstarted orders come back; a worker that still loads its model is not waited for."""
     for worker in list(house.crew.workers.values()):
         if worker.state is WorkerState.STARTING:
-            house.crew.kill(worker, "the service stops", draft)
+            house.crew.kill(worker, STOPPED, draft)
         for order in worker.orders:
             if order.started_at is None and not order.asked_back:
                 order.asked_back = True
@@ -117,7 +124,7 @@ def _drop_everything(house: House, draft: Draft) -> None:
     """What runs goes back to SEALED, at no cost; the next start runs it again."""
     for worker in list(house.crew.workers.values()):
         house.trials.dropped(worker, draft)
-        house.crew.kill(worker, "the service stops", draft)
+        house.crew.kill(worker, STOPPED, draft)
 
 
 def _exit(stop: Stop, draft: Draft) -> None:

@@ -46,6 +46,7 @@ class House:
         self.breaker = Breaker(_breaker_limits(policy))
         self.trials = Trials(self.floor, self.breaker, policy.retry)
         self.troubles: dict[tuple[Role, str], str] = {}
+        self.troubled_since: float | None = None
         self.recovered = False  #: what an earlier daemon left was taken over
         self.stop: Stop | None = None
         self.last_sweep: SweepEnded | None = None
@@ -88,7 +89,7 @@ class House:
     def health(self) -> list[str]:
         """What is wrong, the worst first; empty: all is well."""
         said = [f"{role}: {message}" for (role, _), message in self.troubles.items()]
-        if self.crew.trouble and not self.crew.able() and self.stop is None:
+        if self.crew.trouble and not self.crew.able():
             said.append(f"no worker can be had: {self.crew.trouble}")
         if self.breaker.is_open:
             said.append(f"claiming is stopped: {self.breaker.reason}")

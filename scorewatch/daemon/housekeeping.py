@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 2.0
 TIDY_EVERY_S = 3600.0
+LEAP_S = 86_400.0  # the wall clock is set by this much or more: nothing is removed until the next start
 
 
 class _Archive(Protocol):
@@ -72,6 +73,7 @@ class Housekeeper:
         self._chores = chores
         self._post = post
         self._seen = _Seen()
+        self._clocks_apart = time.time() - time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._live, name="housekeeper", daemon=True)
 
@@ -108,8 +110,10 @@ class Housekeeper:
             self._chores.trim_logs()
 
     def tidy(self) -> None:
-        """Remove the days that are old enough."""
+        """Remove the days that are old enough; a clock that leapt says nothing about how old they are."""
         chores, now = self._chores, time.time()
+        if abs(now - time.monotonic() - self._clocks_apart) > LEAP_S:
+            return
         with contextlib.suppress(OSError):
             if chores.keep_done_days:
                 chores.claims.prune_done(chores.keep_done_days, now)

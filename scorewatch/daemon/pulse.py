@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from scorewatch.core.draft import Instant
     from scorewatch.core.scheduler import Scheduler
     from scorewatch.daemon.status import StatusFile
+    from scorewatch.daemon.vigil import Vigil
     from scorewatch.executors.local.pool import LocalExecutor
     from scorewatch.model.decisions import Decision
     from scorewatch.model.events import Event
@@ -31,12 +32,14 @@ class Pulse:
         manager: ServiceManager,
         status: StatusFile,
         reporter: Reporter,
+        vigil: Vigil,
     ) -> None:
         self._scheduler = scheduler
         self._executor = executor
         self._manager = manager
         self._status = status
         self._reporter = reporter
+        self._vigil = vigil
         self._fed_at = 0.0
         self._ready = False
         self._stopping = False
@@ -58,6 +61,7 @@ class Pulse:
 
     def beat(self, now: Instant) -> None:
         """A turn of the loop is complete."""
+        self._vigil.look(now)
         house = self._scheduler.house
         problems = house.health()
         self._reporter.health(problems)

@@ -56,8 +56,12 @@ def identity_files(inbox: Path, outbox: Path, state: Path) -> dict[Role, Path]:
 
 
 def make_state_folder(settings: Settings) -> None:
-    """The state folder, unless an outbox says that there was one, and its disk is not mounted."""
+    """The state folder, unless an outbox says that there was one, and its disk is not mounted.
+
+    Nothing is made for a deployment whose inbox isn't there.
+    """
     state = settings.state.path
+    _need_inbox(settings.inbox.path)
     known = _read(settings.output.path / identity.OUTBOX, Role.OUTBOX)
     same = known is not None and known.get("deployment") == settings.deployment.name
     if same and _read(state / identity.STATE, Role.STATE) is None and not (state / LEDGER).exists():
@@ -103,8 +107,7 @@ def verify(settings: Settings, ledger: Ledger) -> Roots:
 
 
 def _need_folders(inbox: Path, outbox: Path, recorded: Mapping[str, str]) -> None:
-    if not inbox.is_dir():
-        raise _unusable("the inbox is not there", inbox, "make it, or mount what it lies on")
+    _need_inbox(inbox)
     if outbox.is_dir():
         return
     if Role.OUTBOX in recorded:
@@ -113,6 +116,11 @@ def _need_folders(inbox: Path, outbox: Path, recorded: Mapping[str, str]) -> Non
         _make(outbox, 0o777)
     except OSError as error:
         raise _unusable(f"the outbox can't be made: {error.strerror}", outbox) from error
+
+
+def _need_inbox(inbox: Path) -> None:
+    if not inbox.is_dir():
+        raise _unusable("the inbox is not there", inbox, "make it, or mount what it lies on")
 
 
 def _make(folder: Path, mode: int) -> None:

@@ -59,6 +59,12 @@ class DiskThread:
         return not self._thread.is_alive()
 
     def _live(self) -> None:
+        try:
+            self._work_on()
+        except Exception as error:  # noqa: BLE001 - a bug here must end the service, not silence it
+            self._post(broken_by(error))
+
+    def _work_on(self) -> None:
         troubled = False
         while group := self._next_group():
             while True:
@@ -73,9 +79,6 @@ class DiskThread:
                     continue
                 except ScorewatchError as error:
                     self._post(Broken(error))
-                    return
-                except Exception as error:  # noqa: BLE001 - a bug here must end the service, not silence it
-                    self._post(broken_by(error))
                     return
                 break
             if troubled:

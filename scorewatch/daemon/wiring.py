@@ -25,7 +25,8 @@ from scorewatch.daemon.reload import Reload, logger
 from scorewatch.daemon.remains import read_remains
 from scorewatch.daemon.status import StatusFile
 from scorewatch.daemon.syncer import DiskThread
-from scorewatch.executors.local.pool import LocalExecutor
+from scorewatch.daemon.vigil import Vigil
+from scorewatch.executors import executor_class
 from scorewatch.inbox.probe import ignore_lease_breaks
 from scorewatch.ledger.trouble import LedgerRefusedError
 from scorewatch.model.errors import ExitCode, ScorewatchError
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from scorewatch.daemon.inboxes import AnyClaims
     from scorewatch.daemon.loop import Listener
+    from scorewatch.executors.local.pool import LocalExecutor
     from scorewatch.ledger.ledger import Ledger
     from scorewatch.settings.schema import Settings
 
@@ -127,7 +129,8 @@ class _Daemon:
         settings = self.settings
         outbox = str(self.outbox.root)
         self.run_id = f"{settings.deployment.name}-{self.epoch}"
-        self.executor = LocalExecutor(
+        make = executor_class(settings.workers.executor)
+        self.executor: LocalExecutor = make(
             {1: plan(settings, generation=1, run_id=self.run_id)},
             epoch=self.epoch,
             outbox=outbox,
@@ -161,6 +164,7 @@ class _Daemon:
             manager=self.manager,
             status=status,
             reporter=self.reporter,
+            vigil=Vigil(lambda: self.patrol.last_turn, self.mailbox.post),
         )
         reload = Reload(
             self.settings,

@@ -89,14 +89,22 @@ class Quarantine:
     def _is_marker(self, path: str) -> bool:
         return bool(self._suffix) and path.endswith(self._suffix)
 
-    def put_back(self, batch_id: str = "", relpaths: Collection[str] | None = None) -> list[PutBack]:
+    def put_back(
+        self, batch_id: str = "", relpaths: Collection[str] | None = None, *, deployment: str = ""
+    ) -> list[PutBack]:
         """Move quarantined files back into the inbox under their names, never over a file that is there.
 
         Args:
             batch_id: only those of this batch; empty: of any.
             relpaths: only those; None: all. One that was quarantined several times comes back once, the latest.
+            deployment: only those that it set aside, of an inbox that several share; empty: of any.
         """
-        wanted = [(batch, path) for batch, path, _ in self.quarantined() if not batch_id or batch == batch_id]
+        wanted = [
+            (batch, path)
+            for batch, path, record in self.quarantined()
+            if (not batch_id or batch == batch_id)
+            and (not deployment or record.get("deployment", deployment) == deployment)
+        ]
         if relpaths is not None:
             latest = {path: batch for batch, path in wanted if path in relpaths}
             wanted = [(batch, path) for path, batch in latest.items()]

@@ -290,7 +290,11 @@ class Patrol:
 
     def _refuse(self, refusals: Sequence[Refusal]) -> None:
         if refusals:
-            skip_id, told = self._hands.skip(refusals)
+            try:
+                skip_id, told = self._hands.skip(refusals)
+            except OSError as error:  # they stay, and are met again; what is whole must not wait for them
+                self._notice(f"{len(refusals)} refused files could not be set aside: {error.strerror or error}")
+                told = ()
             if told:
                 self._post(FilesRefused(skip_id=skip_id, refusals=told))
             # What stays where it is may be mended without a trace in its folder (chmod): that is read again.

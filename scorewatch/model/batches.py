@@ -52,8 +52,3 @@ class MiniBatch:
     dispatch: int = 0
     interruptions: int = 0  #: in a row, by the death of the daemon or by the environment
     cut: int = 0  #: where a split divides `files`; 0: in the middle
-
-    @property
-    def is_half(self) -> bool:
-        """Whether it came from splitting another batch."""
-        return self.sealed_because is SealReason.BISECT

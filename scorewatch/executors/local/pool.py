@@ -289,9 +289,8 @@ def _too_long(order: RunBatch, length: int) -> BatchFailed:
         "that an order may have; lower [batch] mini_batch_size",
         worker_id=order.worker_id,
     )
-    return BatchFailed(
-        worker_id=order.worker_id, batch_id=order.batch.batch_id, dispatch=order.batch.dispatch, failure=failure
-    )
+    batch = order.batch
+    return BatchFailed(worker_id=order.worker_id, batch_id=batch.batch_id, dispatch=batch.dispatch, failure=failure)
 
 
 def _gone(worker: Worker, deadline: float) -> bool:

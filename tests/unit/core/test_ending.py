@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scorewatch.core.ending import DISMISSAL_S
+from scorewatch.core.ending import DISMISSAL_S, ONCE_TROUBLE_S
 from scorewatch.model import decisions as d
 from scorewatch.model import events as e
 from scorewatch.model.batches import BatchState as S
@@ -52,14 +52,12 @@ def test_a_drain_is_not_held_up_by_what_the_disk_can_t_do() -> None:
     run = run_of(conversation.claimed("a"))
     conversation.scored(run)
     conversation.say(e.ActionFailed(batch_id=run.batch.batch_id, message="no room"))
-    conversation.say(e.StopRequested())
-    assert only(conversation.tick(), d.StopWorker)
+    assert only(conversation.say(e.StopRequested()), d.StopWorker)
 
 
 def test_a_worker_that_hangs_in_shutdown_is_not_waited_for() -> None:
     conversation = Talk(POLICY)
-    conversation.say(e.StopRequested())
-    assert only(conversation.tick(), d.StopWorker)
+    assert only(conversation.say(e.StopRequested()), d.StopWorker)
     ended = conversation.tick(DISMISSAL_S + 0.1)
     assert leave(ended).code is ExitCode.DONE
 
@@ -160,4 +158,29 @@ def test_once_goes_on_while_files_wait_to_be_claimed_again() -> None:
     conversation = Talk(ONCE)
     conversation.say(e.SweepEnded(offered=0, settling=0, waiting=1))
     conversation.tick(99.0)
+    assert conversation.house.stop is None
+
+
+def test_an_idle_service_ends_in_the_breath_in_which_it_is_asked() -> None:
+    conversation = Talk(POLICY)
+    assert only(conversation.say(e.StopRequested()), d.StopWorker)
+    assert leave(conversation.died(1, 0)).code is ExitCode.DONE
+
+
+def test_a_batch_job_whose_folder_stays_away_ends_with_the_reason() -> None:
+    conversation = Talk(replace(POLICY, once=True))
+    trouble = e.FolderTroubled(role=e.Role.INBOX, message="it is not there")
+    conversation.say(trouble)
+    assert conversation.scheduler.next_deadline(conversation.clock.now()) is not None
+    conversation.say(trouble, ONCE_TROUBLE_S - 1)
+    assert conversation.house.stop is None
+    conversation.tick(1)
+    assert leave(conversation.died(1, 0)).code is ExitCode.FOLDER_UNUSABLE
+
+
+def test_a_batch_job_goes_on_when_its_folder_is_back_in_time() -> None:
+    conversation = Talk(replace(POLICY, once=True))
+    conversation.say(e.FolderTroubled(role=e.Role.INBOX, message="it is not there"))
+    conversation.say(e.FolderFine(role=e.Role.INBOX), ONCE_TROUBLE_S - 1)
+    conversation.tick(ONCE_TROUBLE_S)
     assert conversation.house.stop is None

@@ -8,8 +8,9 @@ import pytest
 from scorewatch.core.recovery import Owed, judge
 from scorewatch.model.batches import BatchState as S
 from scorewatch.model.batches import MiniBatch, SealReason
-from scorewatch.model.events import Remains
-from scorewatch.testing.makers import batch, file
+from scorewatch.model.decisions import SetAside
+from scorewatch.model.events import Remains, RemainsFound
+from scorewatch.testing.makers import Talk, batch, file, only
 
 if TYPE_CHECKING:
     from scorewatch.model.files import Observation
@@ -87,7 +88,7 @@ def test_a_half_without_a_row_is_its_parent_s_business_while_that_is_being_split
     alone, _ = judge([half, remains(S.SPLIT, row=ROW, claim=None)], tries=3, now=7.0)
     assert alone.owed is Owed.NOTHING
     (orphan,) = judge([half], tries=3, now=7.0)
-    assert (orphan.owed, orphan.batch.tries, orphan.batch.is_half) == (Owed.SEAL, 1, True)
+    assert (orphan.owed, orphan.batch.tries, orphan.batch.sealed_because) == (Owed.SEAL, 1, SealReason.BISECT)
 
 
 def test_files_that_a_power_cut_gave_back_are_no_longer_in_the_batch_and_the_others_are_as_they_are_now() -> None:
@@ -95,3 +96,11 @@ def test_files_that_a_power_cut_gave_back_are_no_longer_in_the_batch_and_the_oth
     (finding,) = judge([remains(S.SEALED, row=ROW, claim=(changed, file("stray")))], tries=2, now=7.0)
     assert finding.batch.files == (changed,)
     assert finding.batch.total_bytes == changed.size
+
+
+def test_a_file_of_another_name_in_the_claim_of_a_void_batch_is_set_aside_and_not_forgotten() -> None:
+    conversation = Talk(workers=0)
+    left = remains(S.RUNNING, row=ROW, claim=(file("renamed"),))
+    (aside,) = only(conversation.say(RemainsFound((left,))), SetAside)
+    assert [each.relpath for each in aside.batch.files] == ["renamed"]
+    assert "its name was changed" in aside.failure.message

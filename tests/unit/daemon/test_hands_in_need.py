@@ -188,6 +188,7 @@ def test_a_batch_job_that_reloads_is_a_batch_job_still(tmp_path: Path) -> None:
 
 def test_a_state_folder_is_durable_up_to_what_was_there_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "score.py").touch()
+    (tmp_path / "in").mkdir()
     config = tmp_path / "digits.toml"
     config.write_text(
         '[deployment]\nname = "digits"\nscoring_script = "score.py"\n[inbox]\npath = "in"\n[output]\npath = "out"\n'

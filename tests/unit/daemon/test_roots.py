@@ -62,6 +62,7 @@ def test_an_inbox_that_is_not_there_is_never_made(settings: Settings, tmp_path: 
     (tmp_path / "inbox").rmdir()
     assert "the inbox is not there" in refusal(settings)
     assert not (tmp_path / "inbox").exists()
+    assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.parametrize("folder", ["inbox", "outbox"])

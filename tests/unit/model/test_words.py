@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from scorewatch.model.batches import SealReason
 from scorewatch.model.errors import ExitCode, ScorewatchError
 from scorewatch.model.outcomes import BLAMES_NO_FILE, FailureKind
-from scorewatch.testing.makers import batch, file
+from scorewatch.testing.makers import file
 
 
 def test_content_is_the_same_where_size_times_and_inode_are() -> None:
@@ -15,11 +14,6 @@ def test_content_is_the_same_where_size_times_and_inode_are() -> None:
     assert seen.same_content(replace(seen, relpath="moved", dev=9, quiet=False))
     for changed in ("size", "mtime_ns", "ctime_ns", "inode"):
         assert not seen.same_content(replace(seen, **{changed: 77}))
-
-
-def test_a_half_is_told_by_why_it_was_sealed() -> None:
-    assert batch("a", sealed_because=SealReason.BISECT).is_half
-    assert not batch("a").is_half
 
 
 def test_the_files_pay_for_five_kinds_of_failure_and_for_no_other() -> None:
