@@ -130,12 +130,13 @@ class Orders:
     def stop(self) -> None:
         """Give back all that waits; `take` answers None from now on."""
         with self._changed:
-            self._stopped = True
             left = list(self._waiting)
             self._waiting.clear()
-            self._changed.notify()
         for order in left:
             self._give_back(order.key)
+        with self._changed:  # only now: the main thread may end the process as soon as it sees this
+            self._stopped = True
+            self._changed.notify()
 
     def take(self) -> Order | None:
         """The next order, when there is one; None: stopped."""

@@ -304,6 +304,7 @@ def test_a_stopped_worker_returns_what_waits_at_it(world: World) -> None:
     world.started()
     held, waiting = world.order(batch_of(world.busy)), world.order(batch_of("plain", number=2))
     world.executor.stop(1)
+    world.until(OrderReturned, batch_id=waiting.batch_id)
     world.open_gate()
     world.until(WorkerDied)
     assert world.about(waiting) == ["OrderReturned"]

@@ -49,6 +49,23 @@ def test_orders_come_out_as_they_went_in_but_for_the_withdrawn() -> None:
     assert back == [("b", 1), ("d", 1), ("e", 1)]
 
 
+def test_nothing_ends_before_all_that_waited_is_given_back() -> None:
+    ended: list[Order | None] = []
+    ended_early = []
+    taker = threading.Thread(target=lambda: ended.append(orders.take()), daemon=True)
+
+    def give_back(_: tuple[str, int]) -> None:
+        taker.start()
+        taker.join(0.1)  # it is to go on waiting
+        ended_early.append(not taker.is_alive())
+
+    orders = Orders(give_back)
+    orders.put(order("waiting"))
+    orders.stop()
+    taker.join(10)
+    assert (ended_early, ended) == ([False], [None])
+
+
 def test_taking_waits_for_an_order() -> None:
     orders = Orders(lambda _: None)
     got: list[Order | None] = []
