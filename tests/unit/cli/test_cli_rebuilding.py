@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,8 +43,10 @@ def settings(tmp_path: Path) -> Settings:
 def start(settings: Settings) -> Ledger:
     """What the daemon does at its start."""
     roots.make_state_folder(settings)
-    ledger = roots.open_ledger(settings)
-    roots.verify(settings, ledger)
+    with ExitStack() as stack:
+        ledger = stack.enter_context(closing(roots.open_ledger(settings)))
+        roots.verify(settings, ledger)
+        stack.pop_all()
     return ledger
 
 
