@@ -155,6 +155,11 @@ def test_shutdown_of_the_script_is_called_when_it_drains(deploy: Callable[..., D
     assert len(list(deployment.root.glob("seen-*"))) == 2
 
 
+def test_an_idle_service_ends_at_once(deploy: Callable[..., Deployment]) -> None:
+    daemon = deploy("def run(mini_batch): return mini_batch\n").start().ready(workers=2)
+    assert daemon.stops(within=5) == DONE
+
+
 # ---------------------------------------------------------------- two at once
 def test_a_second_daemon_is_refused_and_the_first_goes_on(held: Held) -> None:
     first = held.busy()

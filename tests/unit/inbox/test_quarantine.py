@@ -119,3 +119,12 @@ def test_of_several_of_one_name_the_latest_goes_back(claims: RenameClaims, inbox
         PutBack("", "never", "it is not in quarantine"),
     ]
     assert (inbox / "a").read_text() == expected
+
+
+def test_of_a_shared_inbox_a_deployment_gets_its_own_back_only(claims: RenameClaims, inbox: Path) -> None:
+    for name, deployment in (("ours", "digits"), ("theirs", "letters"), ("unsigned", "")):
+        record = {"message": "boom", **({"deployment": deployment} if deployment else {})}
+        claims.set_aside(claimed(claims, inbox, **{name: "1"}), record)
+    back = claims.quarantine.put_back(deployment="digits")
+    assert sorted(each.relpath for each in back) == ["ours", "unsigned"]
+    assert [relpath for _, relpath, _ in claims.quarantined()] == ["theirs"]
