@@ -6,6 +6,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 TESTS ?=
+JOBS ?= auto
 
 export PYTHON
 IN := $(VENV)/bin/
@@ -24,7 +25,7 @@ demo: ## a real model on real files, start to end: about half a minute
 
 test: ## every test
 	$(DEV)
-	$(IN)python -m pytest -q $(TESTS)
+	$(IN)python -m pytest -q -n $(JOBS) $(TESTS)
 
 check: lint types floors test ## what CI runs: lint, types, floors and every test
 
