@@ -13,6 +13,7 @@ from scorewatch.cli.options import Config, Json  # noqa: TC001 - typer reads the
 from scorewatch.cli.words import count, emit, printable_text, say, shown_path, size, when
 from scorewatch.inbox.probe import ignore_lease_breaks
 from scorewatch.model.errors import ExitCode, ScorewatchError
+from scorewatch.model.files import RefusalReason
 from scorewatch.telemetry.plain import printable
 
 if TYPE_CHECKING:
@@ -81,11 +82,19 @@ def _in_the_inbox(here: dict[str, Any]) -> str:
         return f"lies in the inbox and is never taken: {why}"
     if here["below"]:
         return "lies in the inbox and is never taken: [inbox] recursive is false"
-    if here["refused"]:
-        return f"lies in the inbox and will be skipped: {here['refused']}"
+    if here["stuck"] or here["refused"]:
+        return _refused(here)
     if here["marker_of"]:
         return f"the completion marker of {printable(here['marker_of'])}"
     return "still being written" if here["being_written"] else "waits in the inbox"
+
+
+def _refused(here: dict[str, Any]) -> str:
+    stuck = here["stuck"]
+    if not stuck:
+        return f"lies in the inbox and will be skipped: {here['refused']}"
+    mended = "; it is taken once it can be read" if stuck["reason"] == RefusalReason.UNREADABLE else ""
+    return f"waits in the inbox and can't be taken: {printable(stuck['message'])}{mended}"
 
 
 def _ended(life: Life) -> tuple[str, str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scorewatch.cli.looking import InboxLook
+from scorewatch.cli.refused import still_refused
 from scorewatch.cli.standing import output_of, owner_of
 from scorewatch.core.readiness import Ignore, Lease, Marker
 from scorewatch.inbox import moves, probe
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from scorewatch.cli.opened import Deployment
-    from scorewatch.ledger.reading import BatchRow, HistoryRow
+    from scorewatch.ledger.reading import BatchRow, HistoryRow, SkipRow
 
 
 @dataclass(slots=True)
@@ -54,9 +55,11 @@ def life_of(deployment: Deployment, relpath: str) -> Life:
         OSError: the inbox can't be looked into.
     """
     life = Life(relpath)
-    owner = _ask_ledger(deployment, life)
+    owner, skips = _ask_ledger(deployment, life)
     with InboxLook(deployment.settings.inbox, owner) as look:
         life.here = _here(look, deployment, life)
+        if life.here is not None:
+            life.here["stuck"] = next((asdict(one) for one in still_refused(reversed(skips), look.fd)), None)
         life.claimed = [batch_id for batch_id, path in look.claimed() if path == relpath]
         life.quarantine = [
             {"path": aside.path, "batch_id": aside.group, "record": aside.record_path, **_why(aside.record)}
@@ -76,10 +79,10 @@ def life_of(deployment: Deployment, relpath: str) -> Life:
 
 
 # ---------------------------------------------------------------- the ledger
-def _ask_ledger(deployment: Deployment, life: Life) -> str:
-    """Fill in what it knows; the owner of this deployment's claims."""
+def _ask_ledger(deployment: Deployment, life: Life) -> tuple[str, list[SkipRow]]:
+    """Fill in what it knows; the owner of this deployment's claims, and when the file was skipped."""
     if not deployment.ledger.exists():
-        return ""
+        return "", []
     with LedgerReader(deployment.ledger) as ledger:
         for row in ledger.find_file(life.file):
             told = _batch(row, ledger.history(row.batch_id))
@@ -90,12 +93,13 @@ def _ask_ledger(deployment: Deployment, life: Life) -> str:
             )
             told["halves"] = [half.batch_id for half in ledger.halves_of(row.batch_id)]
             life.batches.append(told)
-        for skip in ledger.find_skipped(life.file):
+        skips = ledger.find_skipped(life.file)
+        for skip in skips:
             life.skipped += [
                 {"skip_id": skip.skip_id, "at": skip.at, "reason": str(one.reason), "message": one.detail}
                 for one in skip.refusals
             ]
-        return owner_of(deployment.name, ledger.facts())
+        return owner_of(deployment.name, ledger.facts()), skips
 
 
 def _batch(row: BatchRow, history: list[HistoryRow]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from scorewatch.cli.looking import InboxLook
+from scorewatch.cli.refused import LAST_SKIPS, still_refused
 from scorewatch.cli.words import moment
 from scorewatch.ledger.reading import LedgerReader
 from scorewatch.model import ids
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scorewatch.cli.opened import Deployment
-    from scorewatch.ledger.reading import BatchRow, StateCount
+    from scorewatch.ledger.reading import BatchRow, SkipRow, StateCount
 
 LAST_BATCHES = 10
 MOST_LISTED = 10  #: names of quarantined files
@@ -56,6 +57,7 @@ class Standing:
     batches: list[dict[str, Any]] = field(default_factory=list)
     running_batches: list[dict[str, Any]] = field(default_factory=list)
     unsettled: list[str] = field(default_factory=list)
+    refused: list[dict[str, Any]] = field(default_factory=list)  #: what can't be taken: path, reason, message, at
     set_aside: list[dict[str, Any]] = field(default_factory=list)  #: some of what is in quarantine: path, why
     folders: dict[str, str] = field(default_factory=dict)
 
@@ -71,6 +73,7 @@ class _Told:
     owner: str = ""
     counts: list[StateCount] = field(default_factory=list)
     last: list[BatchRow] = field(default_factory=list)
+    skips: list[SkipRow] = field(default_factory=list)
 
     def files(self, state: BatchState, outcome: BatchState | None = None) -> int:
         return sum(c.files for c in self.counts if c.state is state and (outcome is None or c.outcome is outcome))
@@ -134,6 +137,7 @@ def _ask_ledger(deployment: Deployment, health: list[str]) -> _Told:
                 owner=owner_of(deployment.name, ledger.facts()),
                 counts=ledger.counts(),
                 last=ledger.last_batches(LAST_BATCHES),
+                skips=ledger.skipped(LAST_SKIPS),
             )
     except ScorewatchError as error:
         health.append(str(error))
@@ -189,6 +193,7 @@ def _count(deployment: Deployment, told: _Told, result: Standing) -> None:
                     message = str(aside.record.get("message", ""))
                     result.set_aside.append({"path": aside.relpath, "batch_id": aside.group, "message": message})
             files.skipped = sum(1 for _ in look.skipped())
+            result.refused = [asdict(one) for one in still_refused(told.skips, look.fd)]
     except OSError as error:
         result.health.append(f"the inbox {inbox.path} can't be looked into: {error.strerror}")
         return

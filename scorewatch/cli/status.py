@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scorewatch.cli.opened import deployment
 from scorewatch.cli.options import Config, Json  # noqa: TC001 - typer reads the annotations at run time
-from scorewatch.cli.standing import standing
+from scorewatch.cli.standing import MOST_LISTED, standing
 from scorewatch.cli.words import ago, count, emit, moment, painted, shown_path, size, table
 from scorewatch.telemetry.plain import printable
 
@@ -31,6 +31,7 @@ def _lines(found: Standing) -> list[str]:
     return [
         painted(f"{found.deployment}: {_daemon(found.daemon)}", "head"),
         *(painted(f"  ! {printable(sentence)}", "bad") for sentence in found.health),
+        *_refused(found.refused),
         *_figures(found.files),
         *_conservation(found.conservation),
         *_workers(found.workers),
@@ -58,7 +59,11 @@ def _figures(files: Figures) -> list[str]:
         ("waiting", f"{files.waiting:,}", ""),
         ("claimed", f"{files.claimed:,}", running),
         ("done", f"{files.done:,}", ""),
-        ("quarantined", f"{files.quarantined:,}", "`scorewatch retry` puts them back" if files.quarantined else ""),
+        (
+            "quarantined",
+            f"{files.quarantined:,}",
+            "`scorewatch retry CONFIG --all` puts them back" if files.quarantined else "",
+        ),
         ("skipped", f"{files.skipped:,}", ""),
     ]
     return table(rows)
@@ -94,6 +99,18 @@ def _workers(workers: list[dict[str, Any]]) -> list[str]:
 
 def _unsettled(names: list[str]) -> list[str]:
     return [f"still being written: {', '.join(map(printable, names))}"] if names else []
+
+
+def _refused(refused: list[dict[str, Any]]) -> list[str]:
+    """One line for each reason."""
+    named: dict[str, list[str]] = {}
+    for one in refused:
+        named.setdefault(one["message"] or one["reason"], []).append(printable(one["path"]))
+    lines = []
+    for why, paths in named.items():
+        listed = ", ".join(paths[:MOST_LISTED]) + (", …" if len(paths) > MOST_LISTED else "")
+        lines.append(f"  ! {count(len(paths), 'file')} can't be taken: {listed} ({printable(why)})")
+    return [painted(line, "warn") for line in lines]
 
 
 def _set_aside(found: Standing) -> list[str]:
