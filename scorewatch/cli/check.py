@@ -36,13 +36,21 @@ def check(config: Config, files: Files = None, as_json: Json = False) -> None:  
     """Try a configuration, its scorer and some files; change nothing."""
     settings = load(config)
     paths = [_readable(name) for name in files or ()]
-    report = Report(settings, check_trust(settings), as_json=as_json)
+    report = Report(settings, [*check_trust(settings), *_no_inbox(settings)], as_json=as_json)
     with trial(settings) as bench:
         report.loaded(bench.load())
         _try_all(bench, report, paths)
     report.end()
     if report.failed:
         raise typer.Exit(_FAILED)
+
+
+def _no_inbox(settings: Settings) -> list[str]:
+    """An inbox is never made: one that isn't there is a disk that isn't mounted."""
+    inbox = settings.inbox.path
+    if inbox.is_dir():
+        return []
+    return [f"the inbox {inbox} is not there: make it, or `scorewatch run` will end with exit code 6"]
 
 
 def _readable(name: str) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scorewatch.cli.findings import bad, ok, warn
+from scorewatch.cli.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,7 +41,7 @@ def kernel(settings: Settings, folders: int) -> Iterator[Finding]:
         more = max(524_288, folders * 4)
         yield warn(
             ABOUT,
-            f"the inbox has {folders:,} folders, and this user may watch {watches:,}",
+            f"the inbox has {count(folders, 'folder')}, and this user may watch {watches:,}",
             f"sysctl -w fs.inotify.max_user_watches={more}",
         )
     elif instances < _FEW_INSTANCES:
@@ -48,7 +49,9 @@ def kernel(settings: Settings, folders: int) -> Iterator[Finding]:
             ABOUT, f"this user may have {instances} inotify instances", "sysctl -w fs.inotify.max_user_instances=512"
         )
     else:
-        yield ok(ABOUT, f"inotify: {watches:,} watches, {instances:,} instances; the inbox has {folders:,} folders")
+        yield ok(
+            ABOUT, f"inotify: {watches:,} watches, {instances:,} instances; the inbox has {count(folders, 'folder')}"
+        )
     yield _open_files(settings.workers.max_concurrency_per_instance)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scorewatch.cli.findings import bad, ok, warn
+from scorewatch.cli.words import count
 from scorewatch.model.errors import ScorewatchError
 from scorewatch.settings.safety import check_trust
 
@@ -42,15 +43,44 @@ def workers(settings: Settings) -> Iterator[Finding]:
     wanted, cores = settings.workers.max_concurrency_per_instance, len(os.sched_getaffinity(0))
     if wanted > _CROWD * cores:
         mend = f"[workers] max_concurrency_per_instance = {cores}"
-        yield warn(ABOUT, f"{wanted} workers share {cores} cores", mend)
+        yield warn(ABOUT, f"{count(wanted, 'worker')} share {count(cores, 'core')}", mend)
     else:
-        yield ok(ABOUT, f"{wanted} workers on {cores} cores")
+        yield ok(ABOUT, f"{count(wanted, 'worker')} on {count(cores, 'core')}")
+    yield from _code(settings)
+    yield from _interpreter(settings)
+
+
+def _code(settings: Settings) -> Iterator[Finding]:
+    """What is missing, all of it; where nothing is, who could change what is there."""
+    missing = list(_missing(settings))
+    yield from missing
+    if missing:
+        return
     try:
         for warning in check_trust(settings):
-            yield warn(ABOUT, warning, "chown root, chmod go-w")
+            yield warn(ABOUT, warning, _mend(warning))
     except ScorewatchError as error:
         yield bad(ABOUT, f"{error.where}: {error.what}", error.hint)
-    yield from _interpreter(settings)
+
+
+def _missing(settings: Settings) -> Iterator[Finding]:
+    deployment = settings.deployment
+    parts = (
+        ("the scoring script", "scoring_script", deployment.scoring_script),
+        ("the code", "code", deployment.code),
+        ("the model", "model", deployment.model),
+    )
+    for what, key, path in parts:
+        if path is not None and not path.exists():
+            yield bad(ABOUT, f"{path}: {what} is not there", f"correct [deployment] {key} in {settings.source}")
+
+
+def _mend(warning: str) -> str:
+    if warning.startswith("the inbox lies in the folder of the model"):
+        return "move the model to a folder of its own, e.g. model/"
+    if warning.startswith("the inbox lies in the folder of"):
+        return "move the script to a folder of its own, e.g. code/"
+    return "chown root, chmod go-w"
 
 
 def _interpreter(settings: Settings) -> Iterator[Finding]:

@@ -301,6 +301,14 @@ def test_check_refuses_what_is_no_file(kit: Kit, name: str) -> None:
     assert kit.json("check", str(kit.inbox / name), code=2)["error"]["where"].startswith(str(kit.inbox))
 
 
+def test_check_says_that_the_inbox_is_not_there_and_how_run_will_end(kit: Kit) -> None:
+    kit.inbox.rename(kit.folder / "away")
+    (warning,) = kit.json("check")["warnings"]
+    assert warning == f"the inbox {kit.inbox} is not there: make it, or `scorewatch run` will end with exit code 6"
+    assert f"  ! {warning}" in kit.say("check", str(kit.config)).splitlines()
+    assert kit.json("run", code=6)["error"]["exit_code"] == 6
+
+
 # ---------------------------------------------------------------- beside a running daemon
 def test_beside_a_daemon_status_shows_it_and_no_rebuild_is_made(
     kit: Kit, daemon: Callable[[], subprocess.Popen[bytes]]

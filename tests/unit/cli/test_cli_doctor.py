@@ -95,6 +95,27 @@ def test_code_in_a_place_where_anybody_can_write_is_bad(config: Path) -> None:
     assert "anybody can write" in finding.what
 
 
+def test_everything_that_is_missing_is_named(config: Path) -> None:
+    change(config, "[inbox]", 'model = "models/digits"\n[inbox]')
+    (config.parent / "code" / "score.py").unlink()
+    script, model = bad(config)
+    assert script.what == f"{config.parent / 'code' / 'score.py'}: the scoring script is not there"
+    assert model.what == f"{config.parent / 'models' / 'digits'}: the model is not there"
+    assert model.mend == f"correct [deployment] model in {config}"
+
+
+def test_an_inbox_in_the_folder_of_the_code_is_mended_by_moving_the_script(config: Path) -> None:
+    (config.parent / "code" / "score.py").rename(config.parent / "score.py")
+    change(config, "code/score.py", "score.py")
+    (finding,) = [one for one in _all(load(config)) if "the inbox lies in the folder of the code" in one.what]
+    assert finding.mend == "move the script to a folder of its own, e.g. code/"
+
+
+def test_one_is_no_plural(config: Path) -> None:
+    found = [finding.what for finding in _all(load(config))]
+    assert any(what.endswith("the inbox has 1 folder") for what in found)
+
+
 def test_too_few_watches_are_told_with_the_sysctl_that_raises_them(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
