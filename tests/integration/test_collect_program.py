@@ -107,6 +107,47 @@ def test_json_lines_keep_each_row_as_it_was(outbox: Outbox, tmp_path: Path) -> N
     ]
 
 
+def test_numbers_of_csv_files_are_numbers_in_json_lines_as_they_are_in_parquet(outbox: Outbox, tmp_path: Path) -> None:
+    outbox.commit("predictions.csv", b"code,score,good,file\n007,1,True,a\n,,,b\n")
+    outbox.commit("predictions.csv", b"code,score\n8,0.5\n")
+    lines, table = tmp_path / "all.jsonl", tmp_path / "all.parquet"
+    outbox.collect(lines)
+    outbox.collect(table)
+    rows = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert rows == [
+        {"code": "007", "score": 1.0, "good": True, "file": "a"},
+        {"code": None, "score": None, "good": None, "file": "b"},
+        {"code": "8", "score": 0.5},
+    ]
+    assert [{"good": None, "file": None, **row} for row in rows] == [
+        {"good": row.pop("good"), "file": row.pop("file"), **row} for row in pq.read_table(table).to_pylist()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("predictions.parquet", b"PAR1 not"),
+        ("predictions.csv", b"a\n\xff\n"),
+        ("predictions.jsonl", b"{\n"),
+    ],
+)
+@pytest.mark.parametrize("to", ["all.parquet", "all.csv", "all.jsonl"])
+def test_a_damaged_output_is_named_in_a_sentence(
+    outbox: Outbox, tmp_path: Path, name: str, content: bytes, to: str
+) -> None:
+    folder = outbox.commit(name, content)
+    answer = outbox.collect(tmp_path / to, code=2)
+    assert answer["where"] == str(folder / name)
+    assert answer["error"] in {"this output can't be read: its content is damaged", "line 1 of this output is no JSON"}
+
+
+def test_a_folder_that_is_not_there_is_named_with_what_helps(outbox: Outbox, tmp_path: Path) -> None:
+    answer = outbox.collect(tmp_path / "no dir" / "all.csv", code=2)
+    assert answer["where"] == str(tmp_path / "no dir")
+    assert answer["hint"] == f"make it: mkdir -p '{tmp_path}/no dir'"
+
+
 def test_azure_files_are_joined_to_the_byte(outbox: Outbox, tmp_path: Path) -> None:
     outbox.commit("predictions.csv", b"1 2\n", rows=1)
     outbox.commit("predictions.csv", b'"a b" \xff\n', rows=1)
@@ -142,7 +183,7 @@ def test_many_rows_pass_in_pieces(outbox: Outbox, tmp_path: Path) -> None:
         ("all.csv", ("--since", "yesterday"), "not a time"),
         ("all.csv", ("--frmat", "azure"), "unrecognized arguments"),
         ("outbox/batches/all.csv", (), "a foreign file among the batches"),
-        ("nowhere/all.csv", (), "No such file"),
+        ("nowhere/all.csv", (), "there is no such folder to write to"),
     ],
 )
 def test_an_error_is_one_line_of_json(

@@ -68,7 +68,8 @@ def _manifest(folder: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None  # not one of ours
     except (OSError, ValueError) as error:
-        raise CollectError(f"the manifest can't be read: {error}", where=path) from error
+        why = error.strerror if isinstance(error, OSError) else "it is no JSON"
+        raise CollectError(f"the manifest can't be read: {why}", where=path) from error
     if not isinstance(manifest, dict):
         raise CollectError("the manifest is no JSON object", where=path)
     return manifest

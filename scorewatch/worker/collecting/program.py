@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import shlex
 import sys
 from typing import Any
 
@@ -22,11 +23,22 @@ def main(arguments: list[str]) -> int:
         answer, code = collect(_parsed(arguments)), 0
     except CollectError as error:
         answer, code = {"error": error.what, "where": error.where, "hint": error.hint}, FAILED
-    except Exception as error:  # noqa: BLE001 - a damaged file makes a library raise anything; this program must answer
-        where = str(getattr(error, "filename", None) or "")
-        answer, code = {"error": f"{type(error).__name__}: {error}", "where": where, "hint": ""}, FAILED
+    except Exception as error:  # noqa: BLE001 - a library raises anything; this program must answer
+        answer, code = _told(error), FAILED
     sys.stdout.write(json.dumps(answer) + "\n")
     return code
+
+
+def _told(error: Exception) -> dict[str, Any]:
+    """A sentence for what nobody foresaw; a library's own words say nothing to who typed the command."""
+    what, where, hint = f"the outputs can't be joined ({type(error).__name__})", "", "try another format, or --since"
+    if isinstance(error, OSError):
+        what, where, hint = f"this can't be read or written: {error.strerror}", error.filename or "", ""
+    elif isinstance(error, ImportError):
+        what, hint = f"{error.name} can't be imported by this Python", f"{sys.executable} -m pip install {error.name}"
+    elif isinstance(error, MemoryError):
+        what, hint = "there is not memory enough", "collect less at once, with --since"
+    return {"error": what, "where": str(where), "hint": hint}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,6 +65,7 @@ def collect(wanted: argparse.Namespace) -> dict[str, Any]:
         except ValueError as error:
             raise CollectError("not a time in ISO 8601", where=wanted.since, hint="e.g. 2026-11-22T21:37Z") from error
     _refuse_batches(wanted.outbox, to)
+    _need_folder(os.path.dirname(to))
     join = targets.join_bytes if wanted.format == "azure" else targets.JOINS[kind_of(to)]
     found = list(committed(os.path.abspath(wanted.outbox), since))
     rows = _appear(join, [batch for batch in found if batch.path], to)
@@ -65,6 +78,15 @@ def _refuse_batches(outbox: str, to: str) -> None:
         raise CollectError(
             "a foreign file among the batches would spoil reading them", where=to, hint="write it somewhere else"
         )
+
+
+def _need_folder(folder: str) -> None:
+    if not os.path.isdir(folder):
+        raise CollectError(
+            "there is no such folder to write to", where=folder, hint=f"make it: mkdir -p {shlex.quote(folder)}"
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise CollectError("this user can't write to the folder", where=folder, hint="name another one with --to")
 
 
 def _appear(join: Any, batches: list[Any], to: str) -> int:

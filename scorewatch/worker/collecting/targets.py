@@ -12,7 +12,7 @@ from ..sinks.table import FILE
 from . import sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .batches import Committed
 
@@ -48,14 +48,32 @@ def _cell(value: Any, name: str, made_safe: bool) -> Any:  # noqa: FBT001 - priv
 
 
 def join_jsonl(batches: list[Committed], to: str) -> int:
-    """Each row as one object, with the columns that its own batch has."""
+    """Each row as one object, with the columns that its own batch has; cells of CSV files typed as in Parquet."""
     rows = 0
+    read = _typed(batches) if any(sources.kind_of(batch.path) == "csv" for batch in batches) else sources.pieces
     with open(to, "wb") as target:
         for batch in batches:
-            for piece in sources.pieces(batch.path):
+            for piece in read(batch.path):
                 target.write("".join(json_of(row) + "\n" for row in piece).encode("utf-8", "backslashreplace"))
                 rows += len(piece)
     return rows
+
+
+def _typed(batches: list[Committed]) -> Callable[[str], Iterator[list[dict[str, Any]]]]:
+    """Reads rows so that a column of numbers is one: a CSV file itself has nothing but text."""
+    from . import types  # noqa: PLC0415 - it imports pyarrow, which other files may not need
+
+    united = types.unite([batch.path for batch in batches])
+
+    def read(path: str) -> Iterator[list[dict[str, Any]]]:
+        if sources.kind_of(path) != "csv":
+            yield from sources.pieces(path)
+            return
+        wanted = {name: united[name] for name in sources.columns(path)}
+        for table in types.tables(path, wanted):
+            yield table.to_pylist()
+
+    return read
 
 
 def join_parquet(batches: list[Committed], to: str) -> int:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
-_NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+# Codes such as 007 are none, nor are integers with more digits than a float can hold.
+_NUMBER = re.compile(_INTEGER.pattern + r"|-?((0|[1-9]\d*)\.\d*|\.\d+|(0|[1-9]\d*)(?=[eE]))([eE][-+]?\d+)?")
 _TRUTH = {"True": True, "False": False}
 
 
@@ -40,7 +41,7 @@ def _wider(one: Any, other: Any) -> Any:
 
 def _types_of(path: str) -> dict[str, Any]:
     if sources.kind_of(path) == "parquet":
-        with pq.ParquetFile(path) as file:
+        with sources.reading(path), pq.ParquetFile(path) as file:
             fields = {field.name: field.type for field in file.schema_arrow}
             # A column of nulls only was written as text where nothing was known of it: it has no say.
             return {name: pa.null() if _is_empty(file, name, kind) else kind for name, kind in fields.items()}
@@ -68,7 +69,7 @@ def tables(path: str, types: dict[str, Any]) -> Iterator[Any]:
 def _tables(path: str, types: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
     """The columns of a file, piece by piece; `types` tells which cells of a CSV file stay text."""
     if sources.kind_of(path) == "parquet":
-        with pq.ParquetFile(path) as file:
+        with sources.reading(path), pq.ParquetFile(path) as file:
             for batch in file.iter_batches(sources.ROWS_AT_ONCE):
                 yield dict(zip(batch.schema.names, batch.columns))
         return
