@@ -32,6 +32,12 @@ def say(word: str, order: dict | None = None, **more: object) -> None:
     line.sendall(messages.encode({"say": word, **which, **more}))
 
 
+def give_back(some: list[dict]) -> None:
+    for order in some:
+        orders.remove(order)
+        say("returned", order)
+
+
 def hear() -> None:
     global stopped  # noqa: PLW0603 - a script of one purpose
     splitter = messages.Splitter(1 << 30)
@@ -47,10 +53,9 @@ def hear() -> None:
                     answers.append(message)
                 elif message["do"] == "stop":
                     stopped = True
+                    give_back(list(orders))
                 elif message["do"] == "withdraw":
-                    for order in [each for each in orders if each["batch_id"] == message["batch_id"]]:
-                        orders.remove(order)
-                        say("returned", order)
+                    give_back([each for each in orders if each["batch_id"] == message["batch_id"]])
     if not deaf_on_purpose:
         os._exit(1)
 
@@ -219,8 +224,6 @@ def main() -> None:
         with changed:
             changed.wait_for(lambda: orders or stopped)
             if stopped:
-                for order in orders:
-                    say("returned", order)
                 os._exit(0)
             order = orders.popleft()
         say("start", order)
