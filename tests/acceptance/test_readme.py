@@ -9,8 +9,12 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REPOSITORY = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -104,6 +108,23 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def scored_as(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The same in another format, in two batches."""
+
+    def make(form: str) -> Path:
+        folder = tmp_path_factory.mktemp(form) / "first"
+        scorewatch = [sys.executable, "-m", "scorewatch"]
+        subprocess.run([*scorewatch, "init", folder], check=True, capture_output=True)
+        config = folder / "scorewatch.toml"
+        text = config.read_text().replace("mini_batch_size = 10", "mini_batch_size = 2")
+        config.write_text(text.replace('format = "parquet"', f'format = "{form}"'))
+        subprocess.run([*scorewatch, "run", config, "--once"], check=True, capture_output=True)
+        return folder
+
+    return make
+
+
 @pytest.fixture
 def copied(scored: Path, tmp_path: Path) -> Path:
     """The same, for a test that changes it."""
@@ -114,11 +135,14 @@ def copied(scored: Path, tmp_path: Path) -> Path:
 LOOKS = {
     "everything = ": "assert sorted(everything['file']) == ['fox.txt', 'one-line.txt', 'prices.csv']",
     "one_day = ": "assert len(one_day) == 3",
+    "from_csv = ": "assert sorted(from_csv['file']) == ['fox.txt', 'one-line.txt', 'prices.csv']",
+    "from_lines = ": "assert from_lines['words'].sum() == 20",
     "import duckdb": "assert len(rows.fetchall()) == per_day.fetchall()[0][1] == batches.fetchall()[0][1] == 3",
     "import pyarrow": "assert rows == 3",
     "def new_batches": "assert list(new_batches()) == [] and len(seen) == 1",
     "failed = ": "assert failed[0]['reason'].tolist() == ['symlink']",
 }
+OTHER_FORMATS = {"from_csv = ": "csv", "from_lines = ": "jsonl"}
 READING = blocks("docs/how-to/read-the-outbox.md", "python")
 
 
@@ -127,12 +151,13 @@ def test_every_way_to_read_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize("mark", LOOKS)
-def test_the_outbox_can_be_read_like_that(scored: Path, mark: str) -> None:
+def test_the_outbox_can_be_read_like_that(scored: Path, scored_as: Callable[[str], Path], mark: str) -> None:
     if mark == "import duckdb" and find_spec("duckdb") is None:
         pytest.skip("duckdb is not installed")
     [body] = [body for body in READING if mark in body]
     program = f"{body}\n{LOOKS[mark]}\n"
-    done = subprocess.run([sys.executable, "-c", program], cwd=scored, capture_output=True, text=True, check=False)
+    folder = scored_as(OTHER_FORMATS[mark]) if mark in OTHER_FORMATS else scored
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{program}\n{done.stderr}"
 
 
