@@ -8,6 +8,7 @@ import typer
 
 from scorewatch.cli.life import life_of
 from scorewatch.cli.names import relative_to_inbox
+from scorewatch.cli.nearest import nearest
 from scorewatch.cli.opened import deployment
 from scorewatch.cli.options import Config, Json  # noqa: TC001 - typer reads the annotations at run time
 from scorewatch.cli.words import count, emit, printable_text, say, shown_path, size, when
@@ -35,6 +36,7 @@ def explain(config: Config, file: File, as_json: Json = False) -> None:  # noqa:
     ignore_lease_breaks()
     try:
         life = life_of(found, relpath)
+        near = "" if life.known else nearest(found, relpath)
     except OSError as error:
         raise ScorewatchError(
             f"the inbox can't be looked into: {error.strerror}",
@@ -44,11 +46,13 @@ def explain(config: Config, file: File, as_json: Json = False) -> None:  # noqa:
         ) from error
     verdict, mood, path = verdict_of(life)
     if as_json:
-        emit({**life.as_json(), "verdict": verdict, "path": path})
+        emit({**life.as_json(), "verdict": verdict, "path": path, "nearest": near or None})
         return
     for line in _story(life):
         say(line)
     say(f"{printable(relpath)}: {verdict}" + (f": {shown_path(path)}" if path else ""), mood)
+    if near:
+        say(f"  did you mean {printable(near)}?")
 
 
 # ---------------------------------------------------------------- the verdict

@@ -197,6 +197,17 @@ def test_what_is_never_taken_is_explained(kit: Kit, name: str, verdict: str) -> 
     assert kit.json("explain", str(kit.inbox / name))["verdict"] == verdict
 
 
+def test_a_name_that_was_never_seen_brings_the_one_that_was_meant(kit: Kit) -> None:
+    (kit.inbox / "sub").mkdir()
+    (kit.inbox / "sub" / "order.csv").write_text("x")
+    assert kit.json("explain", "order.csv")["nearest"] == "sub/order.csv"
+    kit.once()
+    assert kit.json("explain", "order.csv")["nearest"] == "sub/order.csv"
+    assert kit.say("explain", str(kit.config), "fxo.txt").splitlines()[-1] == "  did you mean fox.txt?"
+    assert kit.json("explain", "entirely-other")["nearest"] is None
+    assert kit.json("explain", "fox.txt")["nearest"] is None
+
+
 def test_a_skipped_link_is_explained(kit: Kit) -> None:
     (kit.inbox / "link").symlink_to("/etc/passwd")
     assert "will be skipped" in kit.json("explain", "link")["verdict"]
