@@ -87,7 +87,10 @@ class HeldFolder:
             return f"the inbox can't be opened: {error.strerror}"
         try:
             if not self._is_ours(held, fd):
-                return "another folder lies where the inbox was; put the inbox back, or stop the service and run `scorewatch ledger rebuild CONFIG` if this is meant"
+                return (
+                    "another folder lies where the inbox was; put the inbox back, or, if this is meant, stop the "
+                    "service and run `scorewatch ledger rebuild CONFIG`"
+                )
             self._take_up(fd)
         except (OSError, ScorewatchError) as error:
             return f"the inbox is back and can't be used: {error}"
