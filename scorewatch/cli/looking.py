@@ -95,14 +95,6 @@ class InboxLook:
         """Each name that was skipped and moved."""
         return self._aside(SKIPPED)
 
-    def count_quarantined(self) -> int:
-        """How many files are in quarantine."""
-        return sum(1 for _ in self.quarantined())
-
-    def count_skipped(self) -> int:
-        """How many skipped names were moved aside."""
-        return sum(1 for _ in self.skipped())
-
     def _aside(self, kind: str) -> Iterator[Aside]:
         with contextlib.ExitStack() as opened:
             try:

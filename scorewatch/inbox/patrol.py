@@ -19,13 +19,7 @@ from scorewatch.inbox.moves import split
 from scorewatch.inbox.rounds import RoundEnded, Rounds
 from scorewatch.inbox.sweep import Sweeper
 from scorewatch.inbox.watcher import Bell, Watcher
-from scorewatch.model.events import (
-    BatchClaimed,
-    ClaimFailed,
-    FilesRefused,
-    FilesSettled,
-    SweepEnded,
-)
+from scorewatch.model.events import BatchClaimed, ClaimFailed, FilesRefused, FilesSettled, SweepEnded
 from scorewatch.model.files import Observation
 
 if TYPE_CHECKING:
